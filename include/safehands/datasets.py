@@ -1,0 +1,170 @@
+"""The shapes that travel: canonical tables between steps, and the small record between tasks.
+
+A canonical table is an Arrow table whose columns are the field names of policy plus three
+reference columns (``_file`` int32 index into the record's files, ``_sheet`` string, ``_row``
+int32, the 1-based row a person sees). Between tasks travels only a ``Handoff``: ids, digests and
+counts, never rows and never values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+__all__ = [
+    "REFERENCE",
+    "Artifact",
+    "Handoff",
+    "Outcome",
+    "Problem",
+    "Shard",
+    "SourceFile",
+    "safe_name",
+]
+
+REFERENCE = ("_file", "_sheet", "_row")
+
+_DIGITS = re.compile(r"\d{7,}")
+
+
+def safe_name(name: str) -> str:
+    """Return a file name fit for a message: runs of seven digits or more are starred.
+
+    Stations name exports after phones and ID numbers now and then. Dates written as eight digits
+    are starred too; that costs a reader little.
+    """
+    return _DIGITS.sub(lambda found: "*" * len(found.group()), name)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One export in the landing folder. ``path`` is relative to it, with ``/``."""
+
+    station: str
+    path: str
+    size: int
+    digest: str
+
+    @property
+    def label(self) -> str:
+        """The name as it may be shown."""
+        return safe_name(self.path)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A size-balanced set of source files of one controller: the unit of fan-out."""
+
+    key: str
+    controller: str
+    files: tuple[SourceFile, ...]
+
+    @property
+    def label(self) -> str:
+        """What a person reads in Airflow's grid: the owner and the stations."""
+        stations = sorted({f.station for f in self.files})
+        shown = ", ".join(stations[:3]) + ("" if len(stations) < 4 else f" +{len(stations) - 3}")
+        return f"{self.key}: {shown}"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a file was set aside: a message key with safe parameters, and the exit code."""
+
+    key: str
+    params: Mapping[str, str | int | float]
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """An encrypted Parquet file between two steps; ``digest``: SHA-256 hex of the ciphertext."""
+
+    path: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Handoff:
+    """What one step tells the next about one shard. ``seconds`` is the step's own duration.
+
+    ``counts`` holds ``in``, ``out`` and further whole numbers; ``reasons`` counts rows set aside
+    by rule; ``problems`` maps a file's path to why it was set aside; ``history`` holds the
+    handoffs of earlier steps, newest last, so that the commit can record the whole chain.
+    """
+
+    run: str
+    step: str
+    shard: Shard
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    problems: Mapping[str, Problem] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    def then(self, step: str, **changes: Any) -> Handoff:
+        """Return the record of the next step, with this one put into ``history``."""
+        fresh = {"counts": {}, "reasons": {}, "seconds": 0.0, **changes}
+        return replace(self, step=step, history=(*self.history, self.summary()), **fresh)
+
+    def summary(self) -> dict[str, Any]:
+        """Return step, counts, reasons and seconds: what is shown and what the ledger records."""
+        return {
+            "step": self.step,
+            "counts": dict(self.counts),
+            "reasons": dict(self.reasons),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def steps(self) -> list[dict[str, Any]]:
+        """Return the summaries of the chain so far, this step last."""
+        return [*map(dict, self.history), self.summary()]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-able plain data (what Airflow puts into XCom)."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Handoff:
+        """Rebuild from ``as_dict``."""
+        shard = data["shard"]
+        files = tuple(SourceFile(**f) for f in shard["files"])
+        return cls(
+            **{
+                **data,
+                "shard": Shard(shard["key"], shard["controller"], files),
+                "artifacts": {k: Artifact(**v) for k, v in data["artifacts"].items()},
+                "problems": {k: Problem(**v) for k, v in data["problems"].items()},
+                "history": tuple(data["history"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a step that works on the whole store did: counts, details and whether it was new.
+
+    ``already`` is true when the same effect had happened before and nothing was done now.
+    """
+
+    run: str
+    step: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    already: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-able plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Outcome:
+        """Rebuild from ``as_dict``."""
+        return cls(**data)

@@ -1,0 +1,46 @@
+"""age encryption for what leaves the machine (backups, packages): C2SP age, X25519 recipients.
+
+Whoever holds the identity can open a file with the stock ``age`` tool; the nightly machine needs
+only the public recipient.
+"""
+
+from __future__ import annotations
+
+import pyrage  # type: ignore[import-untyped]
+
+from safehands.errors import KeyProblem
+from safehands.keys.provider import FileProvider
+
+__all__ = ["decrypt", "encrypt", "identity", "make_identity", "recipient"]
+
+_NAME = "backup-identity"
+
+
+def make_identity(provider: FileProvider) -> str:
+    """Make the backup identity unless there is one; return its public recipient."""
+    if not provider.has(_NAME):
+        provider.create(_NAME, str(pyrage.x25519.Identity.generate()).encode())
+    return recipient(provider)
+
+
+def recipient(provider: FileProvider) -> str:
+    """Return the public recipient (``age1…``) of the backup identity."""
+    return str(pyrage.x25519.Identity.from_str(identity(provider)).to_public())
+
+
+def identity(provider: FileProvider) -> str:
+    """Return the secret identity (``AGE-SECRET-KEY-1…``): for prove and restore_drill only."""
+    return provider.get(_NAME).decode()
+
+
+def encrypt(data: bytes, recipients: list[str]) -> bytes:
+    """Encrypt ``data`` to age recipients. The result differs each time."""
+    return bytes(pyrage.encrypt(data, [pyrage.x25519.Recipient.from_str(r) for r in recipients]))
+
+
+def decrypt(data: bytes, secret_identity: str) -> bytes:
+    """Decrypt with an age identity. Raises ``KeyProblem`` when it does not open."""
+    try:
+        return bytes(pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(secret_identity)]))
+    except (pyrage.DecryptError, pyrage.IdentityError):
+        raise KeyProblem("keys.does_not_open", id=_NAME) from None

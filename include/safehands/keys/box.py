@@ -1,0 +1,51 @@
+"""A box for rows that wait: quarantine and landing archive of one station and one day.
+
+Each station and day has a key of its own in the provider. Destroying that key ends the box for
+good, in every copy of the database and of the archive folder.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from safehands.errors import KeyProblem
+from safehands.keys.provider import FileProvider
+from safehands.keys.secret import Secret
+
+__all__ = ["DayBox", "day_name"]
+
+_VERSION = b"\x01"
+
+
+def day_name(kind: str, station: str, day: str) -> str:
+    """Return the name of a day key, e.g. ``day/quarantine/SZ001/2026-11-23``."""
+    return f"day/{kind}/{station}/{day}"
+
+
+class DayBox(Secret):
+    """Seals and opens bytes under one station's key of one day (AES-256-GCM)."""
+
+    def __init__(self, provider: FileProvider, kind: str, station: str, day: str) -> None:
+        self.key_id = day_name(kind, station, day)
+        self._cipher = AESGCM(provider.create(self.key_id))
+
+    def seal(self, rows: Sequence[bytes]) -> list[bytes]:
+        """Encrypt each row: version byte, nonce, ciphertext bound to the box's name."""
+        context = self.key_id.encode()
+        nonces = [os.urandom(12) for _ in rows]
+        encrypt = self._cipher.encrypt
+        return [
+            _VERSION + n + encrypt(n, row, context) for n, row in zip(nonces, rows, strict=True)
+        ]
+
+    def unseal(self, rows: Sequence[bytes]) -> list[bytes]:
+        """Decrypt rows. Raises ``KeyProblem`` for a row of another box or changed bytes."""
+        context, decrypt = self.key_id.encode(), self._cipher.decrypt
+        try:
+            return [decrypt(row[1:13], row[13:], context) for row in rows]
+        except InvalidTag:
+            raise KeyProblem("keys.does_not_open", id=self.key_id) from None

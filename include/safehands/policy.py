@@ -1,0 +1,252 @@
+"""Policy as data: what each field is, why it is handled, how long it is kept.
+
+The YAML files in ``include/policy`` are read into frozen models and checked against each other
+when they are loaded, so that a purpose nobody declared or a retention rule that does not exist
+stops the night before a file is opened (PIPL 6, 13, 19, 51(2)).
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from safehands.errors import PolicyError
+
+__all__ = [
+    "CodeList",
+    "Dataset",
+    "FieldRule",
+    "Label",
+    "Policy",
+    "Purpose",
+    "RetentionRule",
+    "Sources",
+    "load_policy",
+]
+
+Treatment = Literal[
+    "link",
+    "seal",
+    "district",
+    "token",
+    "custody",
+    "code",
+    "band",
+    "tags",
+    "time",
+    "consent",
+    "drop",
+]
+CellType = Literal[
+    "waybill",
+    "phone",
+    "name",
+    "address",
+    "text",
+    "time",
+    "weight",
+    "money",
+    "code",
+    "flag",
+    "count",
+]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(_Frozen):
+    """One thing's name in both languages."""
+
+    zh: str
+    en: str
+
+
+class FieldRule(_Frozen):
+    """What one field of one dataset is and what happens to it."""
+
+    type: CellType
+    codes: str | None = None
+    label: Label
+    category: Literal["basic", "transaction", "preference", "staff", "third_person"]
+    sensitive: bool
+    grade: Annotated[int, Field(ge=1, le=4)]
+    purposes: tuple[str, ...]
+    keep_for: str
+    treatment: Treatment
+
+
+class Dataset(_Frozen):
+    """A kind of table that stations export."""
+
+    label: Label
+    owner: str
+    required: tuple[str, ...]
+    any_of: tuple[str, ...] = ()
+    fields: dict[str, FieldRule]
+
+
+class Purpose(_Frozen):
+    """Why a field is handled, with its item of PIPL 13 ¶1."""
+
+    label: Label
+    basis: Annotated[int, Field(ge=1, le=7)]
+    article: str
+
+
+class RetentionRule(_Frozen):
+    """How long a category is kept after an event, in whole Asia/Shanghai calendar days."""
+
+    label: Label
+    table: str
+    from_: Annotated[str, Field(alias="from")]
+    keep_days: Annotated[int, Field(ge=0)]
+    action: Literal["delete", "mask", "destroy_key"]
+    kind: Literal["L", "S", "P"]
+    basis: str
+    confidence: Literal["text", "secondary", "memory"]
+
+
+class Code(_Frozen):
+    """One entry of a closed list."""
+
+    name: str
+    label: Label
+    words: tuple[str, ...]
+
+
+class CodeList(_Frozen):
+    """A closed list: number → entry."""
+
+    entries: dict[int, Code]
+
+    @cached_property
+    def by_word(self) -> dict[str, int]:
+        """Map a case-folded word to its number."""
+        return {w.casefold(): n for n, code in self.entries.items() for w in code.words}
+
+    def label(self, number: int, lang: str) -> str:
+        """Return the label of ``number``; unknown numbers read as entry 0."""
+        entry = self.entries.get(number) or self.entries[0]
+        return str(getattr(entry.label, lang))
+
+
+class Sources(_Frozen):
+    """What stations call their columns (header wording → field, per dataset)."""
+
+    max_title_rows: int
+    aliases: dict[str, dict[str, tuple[str, ...]]]
+    ambiguous: dict[str, dict[str, str]]
+
+
+class Policy(_Frozen):
+    """Everything the night needs to know about the data. ``digest`` is part of every batch key."""
+
+    datasets: dict[str, Dataset]
+    purposes: dict[str, Purpose]
+    retention: dict[str, RetentionRule]
+    reissue_after_days: int
+    waybill_reuse_days: int
+    codes: dict[str, CodeList]
+    sources: Sources
+    divisions: tuple[tuple[int, str, str, str], ...] = Field(repr=False)
+    digest: str
+
+    def keep_days(self, rule: str) -> int:
+        """Return the days of a retention rule."""
+        return self.retention[rule].keep_days
+
+
+def load_policy(folder: Path) -> Policy:
+    """Read and cross-check the policy in ``folder``.
+
+    Raises ``PolicyError`` naming the file and the entry that is wrong.
+    """
+    raw = {name: _read(folder / f"{name}.yaml") for name in _FILES}
+    try:
+        policy = _build(raw, _divisions(folder / "divisions.csv"), _digest(folder))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise PolicyError("policy.invalid", where=where, why=first["type"]) from None
+    _cross_check(policy)
+    return policy
+
+
+_FILES = ("fields", "purposes", "retention", "codes", "sources")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise PolicyError("policy.unreadable", file=path.name) from None
+    if not isinstance(loaded, dict):
+        raise PolicyError("policy.unreadable", file=path.name)
+    return loaded
+
+
+def _build(
+    raw: dict[str, dict[str, Any]], divisions: tuple[tuple[int, str, str, str], ...], digest: str
+) -> Policy:
+    sources = {k: v for k, v in raw["sources"].items() if k != "version"}
+    return Policy.model_validate(
+        {
+            "datasets": raw["fields"].get("datasets"),
+            "purposes": raw["purposes"].get("purposes"),
+            "retention": raw["retention"].get("rules"),
+            "reissue_after_days": raw["retention"].get("reissue_after_days"),
+            "waybill_reuse_days": raw["retention"].get("waybill_reuse_days"),
+            "codes": {k: {"entries": v} for k, v in raw["codes"].get("codes", {}).items()},
+            "sources": sources,
+            "divisions": divisions,
+            "digest": digest,
+        }
+    )
+
+
+def _divisions(path: Path) -> tuple[tuple[int, str, str, str], ...]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return tuple(
+            (int(row["code"]), row["province"], row["city"], row["district"])
+            for row in csv.DictReader(handle)
+        )
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in (*(f"{n}.yaml" for n in _FILES), "divisions.csv"):
+        digest.update(name.encode())
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _cross_check(policy: Policy) -> None:
+    for dataset_name, dataset in policy.datasets.items():
+        for missing in {*dataset.required, *dataset.any_of} - dataset.fields.keys():
+            raise PolicyError("policy.unknown_name", where=dataset_name, name=missing)
+        for name, rule in dataset.fields.items():
+            _check_field(policy, f"{dataset_name}.{name}", rule)
+    for dataset_name, aliases in policy.sources.aliases.items():
+        known = policy.datasets[dataset_name].fields.keys() | {"province", "city", "district"}
+        for name in aliases.keys() - known:
+            raise PolicyError("policy.unlabelled", where=f"sources.{dataset_name}", name=name)
+
+
+def _check_field(policy: Policy, where: str, rule: FieldRule) -> None:
+    for purpose in rule.purposes:
+        if purpose not in policy.purposes:
+            raise PolicyError("policy.unknown_name", where=where, name=purpose)
+    if rule.keep_for not in policy.retention:
+        raise PolicyError("policy.unknown_name", where=where, name=rule.keep_for)
+    if rule.codes is not None and rule.codes not in policy.codes:
+        raise PolicyError("policy.unknown_name", where=where, name=rule.codes)
+    if bool(rule.purposes) == (rule.treatment == "drop"):
+        raise PolicyError("policy.purpose_and_drop", where=where)

@@ -1,0 +1,107 @@
+"""Connections to the store, one login per role, and transactions bound to one controller.
+
+``Store.admin`` is for setup and migrations alone. Everything else logs in as the role it needs;
+the roles' passwords are derived from the root key, so that no second secret has to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import OperationalError
+
+from safehands.errors import SetupProblem
+from safehands.keys import FileProvider
+from safehands.keys.provider import role_password
+
+__all__ = ["ROLES", "Store", "driver", "lock"]
+
+ROLES = (
+    "safehands_owner",
+    "safehands_pipeline",
+    "safehands_backup",
+    "safehands_analyst",
+    "safehands_officer",
+    "safehands_auditor",
+)
+
+
+@dataclass
+class Store:
+    """A PostgreSQL database that holds (or will hold) the store's tables.
+
+    ``url`` is the administrator's SQLAlchemy URL. ``provider`` gives the root key.
+    """
+
+    url: str = field(repr=False)
+    provider: FileProvider
+    _engines: dict[str, Engine] = field(default_factory=dict, repr=False)
+
+    def admin(self) -> Engine:
+        """Return the administrator's engine: setup and migrations only."""
+        return self._engine("admin", make_url(self.url), {})
+
+    def engine(self, role: str) -> Engine:
+        """Return the engine that logs in as ``role`` (e.g. ``safehands_pipeline``)."""
+        url = make_url(self.url).set(username=role, password=None)
+        url = url.difference_update_query(["passfile"])
+        return self._engine(role, url, {"password": role_password(self.provider, role)})
+
+    @contextmanager
+    def begin(
+        self, role: str = "safehands_pipeline", controller: int | None = None
+    ) -> Iterator[Connection]:
+        """Open a transaction as ``role``, bound to ``controller`` for row-level security.
+
+        Raises ``SetupProblem`` when the database cannot be reached or refuses the login.
+        """
+        with self._connect(role) as connection, connection.begin():
+            if controller is not None:
+                bind = text("SELECT set_config('safehands.controller', :id, true)")
+                connection.execute(bind, {"id": str(controller)})
+            yield connection
+
+    def close(self) -> None:
+        """Give back all pooled connections."""
+        for engine in self._engines.values():
+            engine.dispose()
+        self._engines.clear()
+
+    def _connect(self, role: str) -> Connection:
+        try:
+            return self.engine(role).connect()
+        except OperationalError as error:
+            raise SetupProblem("setup.database_unreachable", reason=_reason(error)) from None
+
+    def _engine(self, name: str, url: URL, arguments: dict[str, str]) -> Engine:
+        if name not in self._engines:
+            self._engines[name] = create_engine(
+                url.set(drivername="postgresql+psycopg"),
+                connect_args=arguments,
+                pool_size=2,
+                hide_parameters=True,
+            )
+        return self._engines[name]
+
+
+def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
+    """Return psycopg's own connection (for COPY), inside the same transaction."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw
+
+
+def lock(connection: Connection, name: str) -> None:
+    """Wait for the advisory lock ``name``; it is held until the transaction ends."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": name})
+
+
+def _reason(error: OperationalError) -> str:
+    original = error.orig
+    state = getattr(original, "sqlstate", None) or type(original).__name__
+    return f"{state}"
