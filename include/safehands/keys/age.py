@@ -6,7 +6,7 @@ only the public recipient.
 
 from __future__ import annotations
 
-import pyrage  # type: ignore[import-untyped]
+import pyrage
 
 from safehands.errors import KeyProblem
 from safehands.keys.provider import FileProvider

@@ -23,9 +23,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -34,6 +39,8 @@ from safehands.keys.provider import FileProvider, key_id
 from safehands.keys.secret import Secret
 
 __all__ = ["KeyRing", "WrappedKeys", "new_wrapped_keys"]
+
+Tokens = npt.NDArray[np.void]
 
 _SEALED = b"\x01"
 _SCHEMA = 1
@@ -69,12 +76,12 @@ class KeyRing(Secret):
     ) -> None:
         self.controller, self.version, self.epoch = controller, version, epoch
         self.key_id = f"{controller} data:{version}:{key_id(data)} epoch:{epoch}:{key_id(now)}"
-        self._lookup = _mac(_derive(now, "lookup"))
+        self._lookup = _Mac(_derive(now, "lookup"))
         self._salts = AESGCM(_derive(now, "salt"))
-        self._subject = _mac(_derive(data, "subject"))
-        self._waybill = _mac(_derive(data, "waybill"))
-        self._custody = _mac(_derive(data, "custody"))
-        self._tombstone = _mac(_derive(tombstone, "tombstone"))
+        self._subject = _Mac(_derive(data, "subject"))
+        self._waybill = _Mac(_derive(data, "waybill"))
+        self._custody = _Mac(_derive(data, "custody"))
+        self._tombstone = _Mac(_derive(tombstone, "tombstone"))
 
     @classmethod
     def open(cls, provider: FileProvider, wrapped: WrappedKeys, epoch: int) -> KeyRing:
@@ -92,21 +99,29 @@ class KeyRing(Secret):
         """Return what may be shown: controller, versions and key ids."""
         return {"controller": self.controller, "data_version": self.version, "epoch": self.epoch}
 
-    def lookups(self, kind: str, values: Iterable[str]) -> list[bytes]:
-        """Return the 16-byte lookup of each canonical value (e.g. kind ``mobile``)."""
+    def lookups(self, kind: str, values: Iterable[str]) -> Tokens:
+        """Return the lookup of each canonical value (e.g. kind ``mobile``), ``V16``, in order."""
         prefix = _part(kind)
-        return [self._lookup(prefix + _part(value))[:16] for value in values]
+        return self._lookup.tokens([prefix + _part(value) for value in values])
 
-    def tombstones(self, kind: str, values: Iterable[str]) -> list[bytes]:
-        """Return the 16-byte tombstone token of each canonical value."""
+    def tombstones(self, kind: str, values: Iterable[str]) -> Tokens:
+        """Return the tombstone token of each canonical value, ``V16``, in order."""
         prefix = _part(kind)
-        return [self._tombstone(prefix + _part(value))[:16] for value in values]
+        return self._tombstone.tokens([prefix + _part(value) for value in values])
 
-    def waybills(self, carriers: Iterable[int], numbers: Iterable[str]) -> list[bytes]:
-        """Return the 16-byte token of each waybill; the carrier is its policy code."""
-        mac, prefixes = self._waybill, {c: _part(str(c)) for c in range(256)}
-        pairs = zip(carriers, numbers, strict=True)
-        return [mac(prefixes[carrier] + _part(number))[:16] for carrier, number in pairs]
+    def waybills(self, carriers: npt.NDArray[Any], numbers: pa.ChunkedArray) -> Tokens:
+        """Return the token of each waybill, ``V16``; the carrier is its policy code.
+
+        ``numbers`` is an Arrow string column without nulls. The messages are put together by
+        columns: carrier (2 bytes), length of the number (2 bytes), number in UTF-8.
+        """
+        raw = numbers.combine_chunks().cast(pa.binary())
+        head = np.empty(len(raw), dtype=[("carrier", ">u2"), ("length", ">u2")])
+        head["carrier"] = carriers
+        head["length"] = pc.binary_length(raw).to_numpy(zero_copy_only=False)
+        heads = pa.Array.from_buffers(pa.binary(4), len(head), [None, pa.py_buffer(head)])
+        joined = pc.binary_join_element_wise(heads.cast(pa.binary()), raw, b"")
+        return self._waybill.tokens(joined.to_pylist())
 
     def wrap_salts(self, subjects: Sequence[bytes], salts: Sequence[bytes]) -> list[bytes]:
         """Wrap each person's salt under the epoch key, bound to the subject id (44 bytes each)."""
@@ -174,24 +189,34 @@ def _part(text: str) -> bytes:
     return len(raw).to_bytes(2, "big") + raw
 
 
-def _mac(key: bytes) -> Callable[[bytes], bytes]:
-    """Return HMAC-SHA256 under ``key`` (RFC 2104) with both pads hashed once.
+class _Mac:
+    """HMAC-SHA256 under one key (RFC 2104) with both pads hashed once.
 
     For a million short values this takes half the time of ``hmac.digest``.
     """
-    block = key.ljust(64, b"\0")
-    inner = hashlib.sha256(bytes(b ^ 0x36 for b in block))
-    outer = hashlib.sha256(bytes(b ^ 0x5C for b in block))
-    inner_copy, outer_copy = inner.copy, outer.copy
 
-    def digest(message: bytes) -> bytes:
-        first = inner_copy()
-        first.update(message)
-        second = outer_copy()
-        second.update(first.digest())
-        return second.digest()
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(64, b"\0")
+        self._inner = hashlib.sha256(bytes(b ^ 0x36 for b in block))
+        self._outer = hashlib.sha256(bytes(b ^ 0x5C for b in block))
 
-    return digest
+    def digests(self, messages: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the 32-byte MAC of each message."""
+        inner, outer = self._inner.copy, self._outer.copy
+        for message in messages:
+            first = inner()
+            first.update(message)
+            second = outer()
+            second.update(first.digest())
+            yield second.digest()
+
+    def __call__(self, message: bytes) -> bytes:
+        return next(self.digests((message,)))
+
+    def tokens(self, messages: Sequence[bytes]) -> Tokens:
+        """Return the first 128 bits of each MAC as a ``V16`` array."""
+        whole = np.frombuffer(b"".join(self.digests(messages)), dtype=np.uint8)
+        return np.ascontiguousarray(whole.reshape(-1, 32)[:, :16]).view("V16").reshape(-1)
 
 
 def _padded(text: bytes) -> bytes:

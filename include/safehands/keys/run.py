@@ -28,15 +28,11 @@ class RunKey(Secret):
 
     def encryption(self, name: str) -> Any:
         """Return pyarrow ``FileEncryptionProperties`` for the file ``name``, footer encrypted."""
-        return parquet_encryption.create_encryption_properties(  # type: ignore[attr-defined]
-            footer_key=self._file_key(name)
-        )
+        return parquet_encryption.create_encryption_properties(footer_key=self._file_key(name))
 
     def decryption(self, name: str) -> Any:
         """Return pyarrow ``FileDecryptionProperties`` for the file ``name``."""
-        return parquet_encryption.create_decryption_properties(  # type: ignore[attr-defined]
-            footer_key=self._file_key(name)
-        )
+        return parquet_encryption.create_decryption_properties(footer_key=self._file_key(name))
 
     def _file_key(self, name: str) -> bytes:
         return hmac.digest(self._key, b"artifact/1/" + name.encode(), "sha256")

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from safehands.errors import BadInput, EmptyFile, PolicyError
 
-__all__ = ["Bools", "Encoded", "Floats", "Ints", "Table", "as_arrow", "encode", "numbers"]
+__all__ = ["Bools", "Codes", "Encoded", "Floats", "Ints", "Table", "as_arrow", "encode", "numbers"]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int32]
@@ -43,14 +43,16 @@ class Encoded:
 def as_arrow(table: Table, columns: Sequence[str]) -> pa.Table:
     """Return ``columns`` of ``table`` as an Arrow table (no copy where Arrow can avoid it).
 
-    Raises ``PolicyError`` (``risk.unknown_column``) for a column that is not there, ``EmptyFile``
-    (``risk.no_rows``) for a table without rows, and ``BadInput`` (``risk.mixed_column``) for a
-    column whose cells are of several types, where equality would be a guess.
+    Raises ``PolicyError`` for a column that is not there (``risk.unknown_column``) or there twice
+    (``risk.ambiguous_column``), ``EmptyFile`` (``risk.no_rows``) for a table without rows, and
+    ``BadInput`` (``risk.mixed_column``) for a column whose cells are of several types, where
+    equality would be a guess.
     """
     present = _names(table)
     for name in columns:
-        if name not in present:
-            raise PolicyError("risk.unknown_column", column=name)
+        if present.count(name) != 1:
+            key = "risk.ambiguous_column" if name in present else "risk.unknown_column"
+            raise PolicyError(key, column=name)
     arrow = pa.table({name: _column(table, name) for name in dict.fromkeys(columns)})
     if arrow.num_rows == 0:
         raise EmptyFile("risk.no_rows")
@@ -86,6 +88,8 @@ def encode(table: pa.Table, name: str) -> Encoded:
 
 def _dictionary(column: pa.ChunkedArray[Any], name: str) -> tuple[Ints, pa.Array[Any]]:
     """Return (index per row or -1, dictionary); the dictionary may repeat and hold nulls."""
+    if pa.types.is_null(column.type):
+        return np.full(len(column), -1, dtype=np.int64), pa.nulls(0)
     try:
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
@@ -135,7 +139,7 @@ def numbers(table: pa.Table, name: str) -> Floats:
         column = table.column(name).cast(pa.float64())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise BadInput("risk.bad_weight", column=name, count=table.num_rows) from None
-    values = column.to_numpy().astype(np.float64)
+    values: Floats = np.asarray(column.to_numpy(), dtype=np.float64)
     bad = int(np.count_nonzero(~(np.isfinite(values) & (values > 0))))
     if bad:
         raise BadInput("risk.bad_weight", column=name, count=bad)

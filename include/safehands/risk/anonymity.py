@@ -12,6 +12,7 @@ knows of one person.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -32,6 +33,7 @@ __all__ = [
     "recursive_c",
     "recursive_l",
     "t_closeness",
+    "t_hierarchical",
 ]
 
 
@@ -137,6 +139,23 @@ def t_closeness(sensitive: Spread, *, ordered: bool | None = None) -> float:
     use_order = sensitive.ordered if ordered is None else ordered
     distance = _ordered_distance(sensitive) if use_order else _equal_distance(sensitive)
     return max(0.0, float(distance.max()))
+
+
+def t_hierarchical(levels: Sequence[Spread]) -> float:
+    """Return t under the hierarchical distance: leaves are as far apart as their common ancestor.
+
+    ``levels``: one :class:`Spread` per level of a hierarchy whose leaves are all equally deep, from
+    the values themselves up to the groups just below the root (so H of them for height H). The
+    paper's sum of level(N)/H costs over the inner nodes is the mean, over the levels, of the equal
+    distance there.
+
+    Source: Li et al. (2007), section 4.2. Raises ``PolicyError`` (``risk.bad_parameter``) without
+    levels.
+    """
+    if not levels:
+        raise PolicyError("risk.bad_parameter", name="levels")
+    distances = np.stack([_equal_distance(one) for one in levels])
+    return max(0.0, float(distances.mean(axis=0).max()))
 
 
 def _equal_distance(sensitive: Spread) -> Floats:

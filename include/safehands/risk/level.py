@@ -79,7 +79,8 @@ def assess_level(
     highest, average = float(theta.max()), float(theta.mean())
     data = highest if release == "public" else average
     overall = 1.0 if above else data * context
-    acceptable = overall <= ACCEPTABLE
+    # The mean of many times 1/20 may come out a hair above 1/20.
+    acceptable = overall <= ACCEPTABLE * (1 + 1e-12)
     return LevelRisk(
         release=release,
         level=level(direct=direct_identifiers, quasi=True, acceptable=acceptable),

@@ -1,0 +1,300 @@
+"""The step ``ingest``: source files of a shard → canonical tables, quarantine, problems."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from safehands.artifacts import write_artifact
+from safehands.datasets import Artifact, Handoff, Problem, Shard, SourceFile, safe_name
+from safehands.errors import BadInput, EmptyFile, TruncatedFile, UnknownHeader, WrongEncoding
+from safehands.ingest.cells import Cells, arrow_type, convert, join_parts
+from safehands.ingest.find import PARTS, Found, announced, find
+from safehands.ingest.readers import attempts
+from safehands.ingest.rows import Rows, contradiction, without_totals
+from safehands.ingest.tables import Batch, Opened, RawTable
+from safehands.night import Night
+from safehands.policy import Policy
+
+__all__ = ["QUARANTINE", "canonical_schema", "ingest"]
+
+QUARANTINE = pa.schema(
+    [
+        ("_file", pa.int32()),
+        ("_sheet", pa.string()),
+        ("_row", pa.int32()),
+        ("dataset", pa.string()),
+        ("rule", pa.string()),
+        ("column", pa.string()),
+        ("payload", pa.string()),
+    ]
+)
+"""Rows set aside. ``payload``: JSON object of field → raw cell; empty where cells can't be told
+apart (``row_width``, ``row_unreadable``), so that an undeclared value never gets in."""
+
+
+def ingest(shard: Shard, night: Night) -> Handoff:
+    """Read a shard's files into one encrypted artifact per dataset and one of quarantined rows.
+
+    A file that cannot be read right is named in ``problems`` and leaves no row anywhere. For the
+    others, rows read = rows out + quarantined + skipped (totals rows); blank rows are not counted.
+    ``details["files"][path]`` has the numbers of each file. No cell is in the returned record.
+    """
+    tables: dict[str, list[pa.RecordBatch]] = {}
+    problems: dict[str, Problem] = {}
+    files: dict[str, dict[str, Any]] = {}
+    reasons: Counter[str] = Counter()
+    for index, file in enumerate(shard.files):
+        try:
+            read = _read_file(file, index, night)
+        except BadInput as problem:
+            problems[file.path] = Problem(problem.key, problem.params, problem.exit_code)
+            continue
+        files[file.path] = read.details(file.station)
+        reasons.update(read.reasons)
+        for name, batches in read.tables.items():
+            tables.setdefault(name, []).extend(batches)
+    return Handoff(
+        run=night.run,
+        step="ingest",
+        shard=shard,
+        artifacts=_write(tables, shard, night),
+        counts=_totals(files, problems),
+        reasons=dict(sorted(reasons.items())),
+        problems=problems,
+        details={"files": files},
+    )
+
+
+def _totals(
+    files: Mapping[str, Mapping[str, Any]], problems: Mapping[str, Problem]
+) -> dict[str, int]:
+    totals = {
+        count: sum(numbers[name] for numbers in files.values())
+        for count, name in (
+            ("in", "read"),
+            ("out", "out"),
+            ("quarantined", "quarantined"),
+            ("skipped", "skipped"),
+        )
+    }
+    return {**totals, "files": len(files) + len(problems), "refused": len(problems)}
+
+
+def _write(
+    tables: dict[str, list[pa.RecordBatch]], shard: Shard, night: Night
+) -> dict[str, Artifact]:
+    written = {}
+    for name in sorted(tables):
+        table = pa.Table.from_batches(tables.pop(name))
+        if table.num_rows:
+            label = f"{shard.key}-ingest-{name}"
+            written[name] = write_artifact(table, night.work, label, night.key)
+    return written
+
+
+def canonical_schema(dataset: str, policy: Policy) -> pa.Schema:
+    """Return the Arrow schema of a dataset's canonical table."""
+    fields = [("_file", pa.int32()), ("_sheet", pa.string()), ("_row", pa.int32())]
+    for name, rule in policy.datasets[dataset].fields.items():
+        if rule.treatment != "drop":
+            fields.append((name, arrow_type(rule)))
+            if name == "receiver_phone":
+                fields.append(("phone_kind", pa.int8()))
+    return pa.schema(fields)
+
+
+@dataclass
+class _Read:
+    """What was read of one file."""
+
+    tables: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
+    rows: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    unknown: Counter[str] = field(default_factory=Counter)
+    numbers: Counter[str] = field(default_factory=Counter)
+    sheets: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def details(self, station: str) -> dict[str, Any]:
+        """Return the numbers of the file: JSON, without any cell."""
+        out = sum(self.rows.values())
+        quarantined = sum(self.reasons.values())
+        first = self.sheets[0] if self.sheets else {}
+        return {
+            "station": station,
+            "rows": dict(self.rows),
+            "read": self.numbers["read"],
+            "out": out,
+            "quarantined": quarantined,
+            "skipped": self.numbers["skipped"],
+            "reasons": dict(sorted(self.reasons.items())),
+            "undeclared": sum(len(sheet["undeclared"]) for sheet in self.sheets),
+            "dropped": sorted({name for sheet in self.sheets for name in sheet["dropped"]}),
+            "unknown_codes": dict(self.unknown),
+            "sheet": first.get("sheet", ""),
+            "header_row": first.get("header_row", 0),
+            "sheets": self.sheets,
+            **self.facts,
+        }
+
+
+def _read_file(file: SourceFile, index: int, night: Night) -> _Read:
+    refused: BadInput | None = None
+    for opened in attempts(night.settings.landing, file):
+        try:
+            return _FileReader(file, index, night, opened).read()
+        except WrongEncoding as problem:
+            refused = refused or problem
+        except UnknownHeader as problem:
+            refused = problem if refused is None or isinstance(refused, WrongEncoding) else refused
+            if opened.encoding in {"", "utf-8"}:
+                break
+    raise refused or EmptyFile("ingest.empty", file=file.label)
+
+
+class _FileReader:
+    """Reads one opened file; its state is the result so far."""
+
+    def __init__(self, file: SourceFile, index: int, night: Night, opened: Opened) -> None:
+        self._file, self._index, self._policy = file, index, night.policy
+        self._opened = opened
+        self._result = _Read()
+
+    def read(self) -> _Read:
+        """Read all tables; raises ``BadInput`` (see ``errors``) for the file as a whole."""
+        found = self._tables()
+        for table, place in found:
+            self._read_table(table, place)
+        if not self._result.numbers["read"]:
+            raise EmptyFile("ingest.no_rows", file=self._file.label)
+        self._result.facts = {
+            "encoding": self._opened.encoding,
+            "hidden_sheets": self._opened.hidden,
+            "unread_sheets": len(self._opened.tables) - len(found),
+        }
+        return self._result
+
+    def _tables(self) -> list[tuple[RawTable, Found]]:
+        found: list[tuple[RawTable, Found]] = []
+        unknown: list[UnknownHeader] = []
+        for table in self._opened.tables:
+            try:
+                found.append((table, self._find(table)))
+            except UnknownHeader as problem:
+                unknown.append(problem)
+        if found:
+            return found
+        # The sheet that came closest to a table says best what is missing.
+        unknown.sort(key=lambda problem: problem.key == "ingest.no_header")
+        raise unknown[0] if unknown else EmptyFile("ingest.empty", file=self._file.label)
+
+    def _find(self, table: RawTable) -> Found:
+        return find(table.head, self._policy, self._file.label, safe_name(table.sheet))
+
+    def _read_table(self, table: RawTable, found: Found) -> None:
+        rows = Rows(self._index, table.sheet, found.dataset)
+        for batch in table.batches(found.header, found.width, found.wanted):
+            self._take(without_totals(batch, rows), found, rows)
+        self._set_aside_odd(table, rows)
+        self._check_announced(table, found, rows)
+        self._note(table, found, rows)
+
+    def _take(self, batch: Batch, found: Found, rows: Rows) -> None:
+        rows.read += len(batch.rows)
+        raw = self._raw(batch, found)
+        cells: dict[str, Cells] = {}
+        for name, column in raw.items():
+            cells[name] = self._convert(name, column, found)
+            self._result.unknown.update({name: cells[name].unknown} if cells[name].unknown else {})
+        good = rows.quarantine(batch, raw, cells, self._result.reasons)
+        self._result.tables.setdefault(found.dataset, []).append(
+            self._canonical(batch, cells, good, found, rows)
+        )
+
+    def _convert(self, name: str, column: pa.Array, found: Found) -> Cells:
+        rule = self._policy.datasets[found.dataset].fields[name]
+        codes = self._policy.codes[rule.codes] if rule.codes else None
+        words = found.words.get(name, {})
+        return convert(column, rule, codes, words, self._opened.date1904)
+
+    def _raw(self, batch: Batch, found: Found) -> dict[str, pa.Array]:
+        raw: dict[str, pa.Array] = {}
+        for name, positions in found.columns.items():
+            raw[name] = batch.columns[positions[0]]
+            for other in positions[1:]:
+                raw[name] = self._merged(name, raw[name], batch, other, found)
+        parts = [batch.columns[found.parts[p]] for p in PARTS if p in found.parts]
+        if parts:
+            raw["receiver_address"] = join_parts(raw.get("receiver_address"), parts)
+        return raw
+
+    def _merged(
+        self, name: str, column: pa.Array, batch: Batch, other: int, found: Found
+    ) -> pa.Array:
+        """Return two columns of one field as one; filled cells must say the same."""
+        second = batch.columns[other]
+        left, right = (self._convert(name, c, found).values for c in (column, second))
+        differs = pc.indices_nonzero(pc.fill_null(pc.not_equal(left, right), False))
+        if len(differs):
+            row = batch.rows[differs[0].as_py()].as_py()
+            raise contradiction(self._file.label, row, name, found)
+        return pc.coalesce(column, second.cast(column.type))
+
+    def _canonical(
+        self, batch: Batch, cells: dict[str, Cells], good: pa.Array, found: Found, rows: Rows
+    ) -> pa.RecordBatch:
+        schema = canonical_schema(found.dataset, self._policy)
+        count = len(batch.rows)
+        columns = {name: cell.values for name, cell in cells.items()}
+        for cell in cells.values():
+            columns.update(cell.extra)
+        columns.update(rows.reference(batch))
+        filled = [columns.get(f.name, pa.nulls(count, f.type)) for f in schema]
+        record = pa.record_batch(filled, schema=schema)
+        kept = record if good is None else record.filter(good)
+        self._result.rows[found.dataset] += kept.num_rows
+        return kept
+
+    def _set_aside_odd(self, table: RawTable, rows: Rows) -> None:
+        for odd in table.odd:
+            rows.read += 1
+            if odd.rule == "totals":
+                rows.skipped += 1
+            else:
+                rows.set_aside(odd.row, odd.rule)
+                self._result.reasons[odd.rule] += 1
+        batch = rows.batch(QUARANTINE)
+        if batch.num_rows:
+            self._result.tables.setdefault("quarantine", []).append(batch)
+
+    def _check_announced(self, table: RawTable, found: Found, rows: Rows) -> None:
+        expected = announced(table.head[: found.header])
+        records = rows.read - rows.skipped
+        if expected is not None and expected != records:
+            raise TruncatedFile(
+                "ingest.fewer_rows",
+                file=self._file.label,
+                sheet=safe_name(table.sheet),
+                expected=expected,
+                found=records,
+            )
+
+    def _note(self, table: RawTable, found: Found, rows: Rows) -> None:
+        self._result.numbers.update(read=rows.read, skipped=rows.skipped)
+        self._result.sheets.append(
+            {
+                "sheet": safe_name(table.sheet),
+                "dataset": found.dataset,
+                "header_row": table.head[found.header].row,
+                "read": rows.read,
+                "skipped": rows.skipped,
+                "undeclared": found.undeclared_letters,
+                "dropped": list(found.dropped),
+            }
+        )

@@ -1,0 +1,177 @@
+"""What is recorded with a shard: batches, quarantine, quality, step results, ledger entries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sqlalchemy import Connection, text
+
+from safehands import journal
+from safehands.artifacts import read_artifact
+from safehands.datasets import Handoff
+from safehands.keys import DayBox, FileProvider
+from safehands.night import Night
+from safehands.store import driver
+from safehands.store.register import Owner
+
+__all__ = ["open_batches", "record"]
+
+
+def open_batches(
+    connection: Connection, handoff: Handoff, night: Night, owner: Owner
+) -> npt.NDArray[np.int32]:
+    """Insert one batch per file, loaded or set aside; return their ids in the shard's order."""
+    ids = []
+    for file in handoff.shard.files:
+        problem = handoff.problems.get(file.path)
+        values = {
+            "controller": owner.id,
+            "station": owner.stations[file.station],
+            "file_digest": file.digest,
+            "policy_digest": night.policy.digest,
+            "label": file.label,
+            "run": night.run,
+            "business_date": night.business_date,
+            "state": "set_aside" if problem else "loaded",
+            "problem": json.dumps(problem.__dict__, default=dict) if problem else None,
+            "facts": json.dumps(handoff.details.get("files", {}).get(file.path, {})),
+        }
+        ids.append(connection.execute(text(_BATCH), values).scalar_one())
+    return np.array(ids, dtype=np.int32)
+
+
+def record(
+    connection: Connection,
+    provider: FileProvider,
+    handoff: Handoff,
+    night: Night,
+    owner: Owner,
+    now: datetime,
+    pseudonymised: list[dict[str, Any]],
+) -> None:
+    """Write quarantine, quality results, step results and one ledger entry per step."""
+    _quarantine(connection, provider, handoff, night, owner)
+    quality = [*handoff.details.get("quality", []), *pseudonymised]
+    _quality(connection, night, owner, quality)
+    for step in handoff.steps():
+        _step(connection, night, handoff.shard.key, step)
+        facts = {"counts": step["counts"], "reasons": step["reasons"], **_identity(handoff, night)}
+        journal.append(connection, step["step"], night.run, now, facts)
+
+
+def _identity(handoff: Handoff, night: Night) -> dict[str, Any]:
+    return {
+        "controller": handoff.shard.controller,
+        "shard": handoff.shard.key,
+        "files": [f.digest for f in handoff.shard.files],
+        "set_aside": len(handoff.problems),
+        "policy": night.policy.digest,
+    }
+
+
+def _quarantine(
+    connection: Connection, provider: FileProvider, handoff: Handoff, night: Night, owner: Owner
+) -> None:
+    if "quarantine" not in handoff.artifacts:
+        return
+    table = read_artifact(handoff.artifacts["quarantine"], night.key)
+    batches = _batch_ids(connection, handoff, night, owner)
+    stations = [f.station for f in handoff.shard.files]
+    for index in np.unique(table["_file"].to_numpy()).tolist():
+        rows = table.filter(pa.array(table["_file"].to_numpy() == index))
+        box = DayBox(provider, "quarantine", stations[index], night.business_date.isoformat())
+        sealed = box.seal([p.encode() for p in rows["payload"].to_pylist()])
+        _copy_quarantine(connection, night, owner, batches[index], rows, sealed)
+
+
+def _copy_quarantine(
+    connection: Connection,
+    night: Night,
+    owner: Owner,
+    batch: int,
+    rows: pa.Table,
+    sealed: list[bytes],
+) -> None:
+    columns = ("dataset", "_sheet", "_row", "rule", "column")
+    lists = [rows[name].to_pylist() for name in columns]
+    statement = (
+        "CREATE TEMP TABLE IF NOT EXISTS incoming_quarantine (dataset text, sheet text,"
+        " row_number int, rule text, column_name text, sealed bytea) ON COMMIT DROP"
+    )
+    raw = driver(connection)
+    raw.execute(statement)
+    raw.execute("TRUNCATE incoming_quarantine")
+    with raw.cursor().copy("COPY incoming_quarantine FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["text", "text", "int4", "text", "text", "bytea"])
+        for row in zip(*lists, sealed, strict=True):
+            copy.write_row(row)
+    values = {"controller": owner.id, "batch": batch, "day": night.business_date}
+    connection.execute(text(_QUARANTINE), values)
+
+
+def _batch_ids(
+    connection: Connection, handoff: Handoff, night: Night, owner: Owner
+) -> dict[int, int]:
+    query = text(
+        "SELECT id FROM batch WHERE controller_id = :c AND station_id = :s"
+        " AND file_digest = :f AND policy_digest = :p"
+    )
+    found = {}
+    for index, file in enumerate(handoff.shard.files):
+        station = owner.stations[file.station]
+        values = {"c": owner.id, "s": station, "f": file.digest, "p": night.policy.digest}
+        found[index] = int(connection.execute(query, values).scalar_one())
+    return found
+
+
+def _quality(
+    connection: Connection, night: Night, owner: Owner, results: Iterable[Mapping[str, Any]]
+) -> None:
+    rows = [
+        {"controller": owner.id, "run": night.run, "day": night.business_date, **result}
+        for result in results
+    ]
+    if rows:
+        connection.execute(text(_QUALITY), rows)
+
+
+def _step(connection: Connection, night: Night, shard: str, step: Mapping[str, Any]) -> None:
+    values = {
+        "run": night.run,
+        "day": night.business_date,
+        "shard": shard,
+        "step": step["step"],
+        "counts": json.dumps(step["counts"]),
+        "reasons": json.dumps(step["reasons"]),
+        "seconds": step["seconds"],
+    }
+    connection.execute(text(_STEP), values)
+
+
+_BATCH = (
+    "INSERT INTO batch (controller_id, station_id, file_digest, policy_digest, label, run,"
+    " business_date, state, problem, facts) VALUES (:controller, :station, :file_digest,"
+    " :policy_digest, :label, :run, :business_date, :state, CAST(:problem AS jsonb),"
+    " CAST(:facts AS jsonb)) RETURNING id"
+)
+_QUARANTINE = (
+    "INSERT INTO quarantine (controller_id, batch_id, day, dataset, sheet, row_number, rule,"
+    " column_name, sealed) SELECT :controller, :batch, :day, dataset, sheet, row_number, rule,"
+    " column_name, sealed FROM incoming_quarantine"
+)
+_QUALITY = (
+    "INSERT INTO quality_result (controller_id, run, business_date, station, dataset, suite, rule,"
+    " dimension, severity, evaluated, failed) VALUES (:controller, :run, :day, :station, :dataset,"
+    " :suite, :rule, :dimension, :severity, :evaluated, :failed)"
+)
+_STEP = (
+    "INSERT INTO step_result (run, business_date, shard, step, counts, reasons, seconds)"
+    " VALUES (:run, :day, :shard, :step, CAST(:counts AS jsonb), CAST(:reasons AS jsonb),"
+    " :seconds)"
+)

@@ -1,0 +1,318 @@
+"""Segments become subjects: known ones are found by lookup, new ones get a random id and a salt.
+
+The person's record is sealed as ``{"name", "phone", "address"}``; once the full contact is no
+longer needed (``contact_detail`` in policy) it is sealed masked and without an address.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID as _UUID
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, text
+
+from safehands.keys import KeyRing
+from safehands.masking import mask_name, mask_phone
+from safehands.pseudonymise.people import NONE, People, Sightings
+from safehands.store import driver
+from safehands.store.bulk import EPOCH_SHIFT, copy_in
+
+__all__ = ["FULL", "MASKED", "Vault", "detail", "reconcile", "write"]
+
+FULL, MASKED = 0, 1
+_RECORD = "person"
+_DAY = 86_400_000_000
+
+
+@dataclass
+class Vault:
+    """The subjects of a shard, one entry per segment, and what has to be written.
+
+    ``ids`` and ``salts`` are 16 bytes each; ``new`` holds positions to insert, ``changed``
+    positions to update.
+    """
+
+    ids: list[bytes]
+    salts: list[bytes]
+    lookups: npt.NDArray[np.void]
+    generations: list[int]
+    sealed: dict[int, bytes] = field(default_factory=dict)
+    new: list[int] = field(default_factory=list)
+    changed: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """One row of ``subject`` that may belong to a segment. Times are microseconds since 1970."""
+
+    subject: bytes
+    generation: int
+    wrapped: bytes
+    sealed: bytes
+    detail: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class _Needed:
+    people: People
+    seen: Sightings
+    horizon: int
+    reissue: int
+
+
+def reconcile(
+    connection: Connection,
+    ring: KeyRing,
+    people: People,
+    seen: Sightings,
+    *,
+    horizon: int,
+    reissue_days: int,
+) -> Vault:
+    """Match segments with the store's subjects and seal what is new or newer.
+
+    ``horizon`` (microseconds since 1970): who was last active before it is sealed masked.
+    Must run in the transaction that writes, under the controller's lock.
+    """
+    needed = _Needed(people, seen, horizon, reissue_days * _DAY)
+    count = len(people.phone)
+    present = np.unique(people.phone)
+    lookups = ring.lookups("mobile", (seen.phones[i] for i in present))
+    of_segment = lookups[np.searchsorted(present, people.phone)]
+    known = _fetch(connection, lookups)
+    vault = Vault([b""] * count, [b""] * count, of_segment, [0] * count)
+    # With nobody known, the first load, there is nothing to match.
+    matches = _match(needed, of_segment, known, ring) if known else {}
+    _add_new(vault, needed, ring, matches, known)
+    _refresh_known(vault, needed, ring, matches)
+    return vault
+
+
+def _fetch(connection: Connection, lookups: npt.NDArray[np.void]) -> dict[bytes, list[_Known]]:
+    raw = driver(connection)
+    raw.execute("CREATE TEMP TABLE sought (lookup uuid) ON COMMIT DROP")
+    copy_in(raw, "sought (lookup)", [("uuid", lookups)])
+    found: dict[bytes, list[_Known]] = {}
+    cursor = raw.cursor(binary=True)
+    for lookup, subject, generation, *rest in cursor.execute(_KNOWN):
+        known = _Known(subject.bytes, generation, *rest)  # type: ignore[attr-defined]
+        found.setdefault(lookup.bytes, []).append(known)  # type: ignore[attr-defined]
+    return found
+
+
+def _match(
+    needed: _Needed,
+    of_segment: npt.NDArray[np.void],
+    known: dict[bytes, list[_Known]],
+    ring: KeyRing,
+) -> dict[int, _Known]:
+    """Return segment → known subject for the segments that continue somebody."""
+    matches: dict[int, _Known] = {}
+    for position, lookup in enumerate(of_segment.tolist()):
+        for candidate in _by_distance(known.get(lookup, ()), needed.people, position):
+            if _continues(candidate, needed, position, ring):
+                matches[position] = candidate
+                break
+    return matches
+
+
+def _by_distance(candidates: Iterable[_Known], people: People, position: int) -> list[_Known]:
+    first, last = people.first[position], people.last[position]
+    return sorted(candidates, key=lambda k: max(k.first - last, first - k.last, 0))
+
+
+def _continues(candidate: _Known, needed: _Needed, position: int, ring: KeyRing) -> bool:
+    people = needed.people
+    silence = max(people.first[position] - candidate.last, candidate.first - people.last[position])
+    name = people.name[position]
+    if silence <= needed.reissue or name == NONE:
+        return True
+    record = _open(ring, candidate)
+    shown = needed.seen.names[name]
+    return record["name"] in {"", shown if candidate.detail == FULL else mask_name(shown)}
+
+
+def _open(ring: KeyRing, known: _Known) -> dict[str, str]:
+    (salt,) = ring.unwrap_salts([known.subject], [known.wrapped])
+    (plain,) = ring.unseal(_RECORD, [known.subject], [salt], [known.sealed])
+    record: dict[str, str] = json.loads(plain)
+    return record
+
+
+def _add_new(
+    vault: Vault,
+    needed: _Needed,
+    ring: KeyRing,
+    matches: dict[int, _Known],
+    known: dict[bytes, list[_Known]],
+) -> None:
+    vault.new = [i for i in range(len(vault.ids)) if i not in matches]
+    ids, salts = _random(len(vault.new)), _random(len(vault.new))
+    plain = [_record(needed, i, {}) for i in vault.new]
+    sealed = ring.seal(_RECORD, ids, salts, plain)
+    taken: dict[bytes, int] = {}
+    for lookup, subjects in known.items():
+        taken[lookup] = max(k.generation for k in subjects) + 1
+    keys = vault.lookups.tolist()
+    for i, subject, salt, blob in zip(vault.new, ids, salts, sealed, strict=True):
+        vault.ids[i], vault.salts[i], vault.sealed[i] = subject, salt, blob
+        vault.generations[i] = taken.get(keys[i], 0)
+        taken[keys[i]] = vault.generations[i] + 1
+
+
+def _refresh_known(
+    vault: Vault, needed: _Needed, ring: KeyRing, matches: dict[int, _Known]
+) -> None:
+    positions, known = list(matches), list(matches.values())
+    subjects = [k.subject for k in known]
+    salts = ring.unwrap_salts(subjects, [k.wrapped for k in known])
+    newer = []
+    for i, (position, old) in enumerate(matches.items()):
+        vault.ids[position], vault.salts[position] = old.subject, salts[i]
+        vault.generations[position] = old.generation
+        if needed.people.last[position] > old.last:
+            newer.append(i)
+    opened = ring.unseal(
+        _RECORD,
+        [subjects[i] for i in newer],
+        [salts[i] for i in newer],
+        [known[i].sealed for i in newer],
+    )
+    vault.changed = [positions[i] for i in newer]
+    plain = [
+        _record(needed, position, json.loads(old))
+        for position, old in zip(vault.changed, opened, strict=True)
+    ]
+    fresh = ring.seal(_RECORD, [subjects[i] for i in newer], [salts[i] for i in newer], plain)
+    vault.sealed.update(zip(vault.changed, fresh, strict=True))
+
+
+def _random(count: int) -> list[bytes]:
+    raw = os.urandom(16 * count)
+    return [raw[i : i + 16] for i in range(0, len(raw), 16)]
+
+
+def detail(people: People, position: int, horizon: int) -> int:
+    """Return ``FULL`` or ``MASKED``: how much of a person is still needed."""
+    return FULL if people.active[position] >= horizon else MASKED
+
+
+def _record(needed: _Needed, position: int, old: dict[str, str]) -> bytes:
+    people, seen = needed.people, needed.seen
+    phone = seen.phones[people.phone[position]]
+    name = _value(seen.names, people.name[position], old.get("name", ""))
+    address = _value(seen.addresses, people.address[position], old.get("address", ""))
+    if detail(people, position, needed.horizon) == MASKED:
+        name, phone, address = mask_name(name), mask_phone(phone), ""
+    record = {"address": address, "name": name, "phone": phone}
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _value(values: Sequence[str], position: int, otherwise: str) -> str:
+    return values[position] if position != NONE else otherwise
+
+
+def write(
+    connection: Connection, ring: KeyRing, controller: int, vault: Vault, needed: dict[str, Any]
+) -> None:
+    """Insert new subjects and update changed ones. ``needed`` has ``people`` and ``horizon``."""
+    people, horizon = needed["people"], needed["horizon"]
+    _insert(connection, ring, controller, vault, people, horizon)
+    _update(connection, ring, vault, people, horizon)
+
+
+def _insert(
+    connection: Connection,
+    ring: KeyRing,
+    controller: int,
+    vault: Vault,
+    people: People,
+    horizon: int,
+) -> None:
+    raw = driver(connection)
+    raw.execute(_INCOMING)
+    subjects = [vault.ids[i] for i in vault.new]
+    wrapped = ring.wrap_salts(subjects, [vault.salts[i] for i in vault.new])
+    lookups = vault.lookups.tolist()
+    # Rows in the order of the primary key load in half the time.
+    order = sorted(range(len(subjects)), key=subjects.__getitem__)
+    with raw.cursor().copy("COPY incoming_subject FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["uuid", "uuid", "int2", "bytea", "bytea", "int2", "int8", "int8"])
+        for n in order:
+            i = vault.new[n]
+            copy.write_row(
+                (
+                    _uuid(subjects[n]),
+                    _uuid(lookups[i]),
+                    vault.generations[i],
+                    wrapped[n],
+                    vault.sealed[i],
+                    detail(people, i, horizon),
+                    int(people.first[i]),
+                    int(people.last[i]),
+                )
+            )
+    values = {"controller": controller, "epoch": ring.epoch, "version": ring.version}
+    connection.execute(text(_INSERT), values)
+
+
+def _update(
+    connection: Connection, ring: KeyRing, vault: Vault, people: People, horizon: int
+) -> None:
+    changes = [
+        {
+            "id": _uuid(vault.ids[i]),
+            "sealed": vault.sealed[i],
+            "detail": detail(people, i, horizon),
+            "version": ring.version,
+            "first": int(people.first[i]),
+            "last": int(people.last[i]),
+        }
+        for i in vault.changed
+    ]
+    if changes:
+        connection.execute(text(_UPDATE), changes)
+
+
+def _uuid(raw: bytes) -> Any:
+    return _UUID(bytes=raw)
+
+
+_MICROS = "(extract(epoch FROM {0}) * 1000000)::int8"
+_KNOWN = (
+    "SELECT s.lookup, s.subject_id, s.generation, s.wrapped_salt, s.sealed, s.detail, "
+    + _MICROS.format("s.first_seen")
+    + ", "
+    + _MICROS.format("s.last_seen")
+    + " FROM sought JOIN subject s USING (lookup) ORDER BY s.lookup, s.generation"
+)
+_INCOMING = (
+    "CREATE TEMP TABLE incoming_subject (subject_id uuid, lookup uuid, generation int2,"
+    " wrapped_salt bytea, sealed bytea, detail int2, first_seen int8, last_seen int8)"
+    " ON COMMIT DROP"
+)
+_TIME = (
+    "timestamptz '2000-01-01 00:00:00+00' + ({0} - "
+    + str(EPOCH_SHIFT)
+    + ") * interval '1 microsecond'"
+)
+_INSERT = (
+    "INSERT INTO subject (controller_id, subject_id, lookup, generation, epoch, wrapped_salt,"
+    " key_version, sealed, detail, first_seen, last_seen)"
+    " SELECT :controller, subject_id, lookup, generation, :epoch, wrapped_salt, :version, sealed,"
+    f" detail, {_TIME.format('first_seen')}, {_TIME.format('last_seen')} FROM incoming_subject"
+)
+_UPDATE = (
+    "UPDATE subject SET sealed = :sealed, detail = :detail, key_version = :version,"
+    f" first_seen = least(first_seen, {_TIME.format('CAST(:first AS int8)')}),"
+    f" last_seen = greatest(last_seen, {_TIME.format('CAST(:last AS int8)')})"
+    " WHERE subject_id = :id AND NOT restricted"
+)

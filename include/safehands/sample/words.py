@@ -1,0 +1,112 @@
+"""Word lists that invented people, addresses and parcels are put together from.
+
+Surnames with their approximate share of the population per thousand; districts with their GB/T
+2260 codes, all of them in ``policy/divisions.csv``. Streets, compounds and companies are invented.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CARRIERS",
+    "COMPOUNDS",
+    "COMPOUND_SURNAMES",
+    "FIRST",
+    "GOODS",
+    "MINORITY_NAMES",
+    "OPERATORS",
+    "PREFIXES",
+    "REMARKS",
+    "SECOND",
+    "STREETS",
+    "STREET_ENDINGS",
+    "SURNAMES",
+    "District",
+]
+
+District = tuple[int, str, str, str]
+
+SURNAMES: dict[str, int] = {
+    **{"王": 72, "李": 72, "张": 68, "刘": 54, "陈": 46, "杨": 31, "黄": 23, "赵": 23, "吴": 20},
+    **{"周": 19, "徐": 15, "孙": 15, "马": 14, "朱": 13, "胡": 12, "郭": 12, "何": 11, "林": 11},
+    **{"高": 10, "罗": 10, "郑": 9, "梁": 9, "谢": 8, "宋": 8, "唐": 7, "许": 7, "邓": 6, "韩": 6},
+    **{"冯": 6, "曹": 6, "彭": 6, "曾": 5, "肖": 5, "田": 5, "董": 5, "潘": 5, "袁": 5, "蔡": 5},
+    **{"蒋": 5, "余": 5, "于": 5, "杜": 4, "叶": 4, "程": 4, "魏": 4, "苏": 4, "吕": 4, "丁": 4},
+    **{"任": 4, "卢": 4, "姚": 3, "沈": 3, "钟": 3, "姜": 3, "崔": 3, "谭": 3, "陆": 3, "范": 3},
+    **{"汪": 3, "廖": 3, "石": 3, "金": 3, "韦": 3, "贾": 3, "夏": 3, "付": 3, "方": 3, "邹": 3},
+    **{"熊": 3, "白": 3, "孟": 2, "秦": 2, "邱": 2, "侯": 2, "江": 2, "尹": 2, "薛": 2, "闫": 2},
+}
+COMPOUND_SURNAMES = ("欧阳", "司徒", "上官", "诸葛", "司马", "夏侯", "皇甫", "慕容", "令狐", "尉迟")
+MINORITY_NAMES = (
+    "阿依古丽·买买提",
+    "古丽娜尔·阿不都拉",
+    "艾力·吐尔逊",
+    "帕丽达·依明",
+    "迪丽娜孜·库尔班",
+    "买买提江·萨迪克",
+    "卓玛·次仁措",
+    "扎西·多吉旺堆",
+    "乌云·巴特尔",
+    "热依扎·努尔兰",
+    "木合塔尔·艾山",
+    "努尔古丽·托合提",
+)
+FIRST = tuple(
+    "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英文慧建国玉兰红志华晓春海燕雪梅国庆思雨子轩"
+    "梓涵浩宇欣怡佳琪俊辉宏立新永健家豪嘉诚若曦一诺沐宸可馨诗雅博承泽云天瑞锦程皓月清婉淑贤"
+)
+SECOND = tuple(
+    "伟芳敏静丽强磊军勇艳杰娟涛明超霞平刚英文华林波辉宁斌鹏飞玲珍琴云洁婷雪梅莹倩晨阳宇轩涵怡"
+    "琪辰昊然睿哲航凯瑶萱彤诚瑾岚晴萍东南峰峻松柏楠桐菲蕾"
+)
+# Three-digit ranges of mobile numbers in use on the mainland.
+PREFIXES = tuple(
+    f"{n}"
+    for n in (
+        *(130, 131, 132, 133, 134, 135, 136, 137, 138, 139, 147, 150, 151, 152, 153, 155, 156),
+        *(157, 158, 159, 166, 173, 175, 176, 177, 178, 180, 181, 182, 183, 184, 185, 186, 187),
+        *(188, 189, 191, 193, 195, 198, 199),
+    )
+)
+STREETS = tuple(
+    "海棠 云杉 望潮 锦鲤 白鹭 听松 揽月 晴川 竹影 桃源里 石榴 银杏 鸣泉 紫荆 澄湖 丹枫 青禾 南屏 "
+    "归雁 长汀 落霞 半山 映雪 渔歌".split()
+)
+STREET_ENDINGS = ("路", "街", "大道", "一路", "二路", "巷", "南路", "北路")
+COMPOUNDS = tuple(
+    "阳光花园 碧水湾 翠竹苑 金色家园 云栖里 山语城 星河湾畔 御景台 和悦府 紫薇公馆 书香门邸 "
+    "创客公寓 科创大厦 青年人才公寓 第三小学宿舍 桂花新村 滨河小区 万象名邸".split()
+)
+# Share per thousand, waybill prefix, digits that follow, suffix; then what stations call the brand.
+CARRIERS: tuple[tuple[int, str, int, str, str, str], ...] = (
+    (240, "7", 13, "", "中通快递", "ZTO"),
+    (200, "YT", 13, "", "圆通速递", "YTO"),
+    (150, "77", 13, "", "申通快递", "STO"),
+    (140, "46", 13, "", "韵达快递", "YUNDA"),
+    (110, "JT", 13, "", "极兔速递", "JT"),
+    (70, "SF", 13, "", "顺丰速运", "SF"),
+    (40, "JDVA", 11, "", "京东快递", "JD"),
+    (35, "EA", 9, "CN", "邮政EMS", "EMS"),
+    (15, "DPK", 12, "", "德邦快递", "DEPPON"),
+)
+GOODS = tuple(
+    "衣服 鞋子 零食 图书 手机壳 奶粉 日用品 化妆品 药品 文件 玩具 水果 电子配件 床上用品 茶叶 宠物粮 "
+    "保健品 成人用品 血糖试纸 孕妇装".split()
+)
+OPERATORS = ("周店长", "小陈", "小吴", "兼职01")
+# ``{n}`` and ``{p}`` stand for the recipient's name and phone: what people type into remarks.
+REMARKS = (
+    "放门口",
+    "放门口，电话{p}",
+    "易碎轻放",
+    "到付",
+    "生鲜，尽快通知",
+    "大件，放地上了",
+    "外包装破损，已拍照",
+    "{n}说周末来取",
+    "已联系{n}，家人代取",
+    "代取人电话{p}",
+    "加急",
+    "打过电话没人接",
+    "老人不会用手机，打{p}找{n}",
+    "送货上门",
+)

@@ -1,0 +1,243 @@
+"""Three readings of each rule agree: Great Expectations, our masks, and plain Python over rows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from safehands.errors import PolicyError, StepFailed
+from safehands.night import Night
+from safehands.validate import masks
+from safehands.validate.frames import frame_of, people_of
+from safehands.validate.parameters import parameters_of
+from safehands.validate.quality import Findings, examine
+from safehands.validate.suites import load_suite
+from validate_tables import DAY, MIDNIGHT, NOON, TIME, dirty, table
+
+MANY = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+STATIONS = np.array([0, 1, 1])
+NAMES = ["S1", "S2"]
+EARLIEST = DAY.replace(year=2016)
+Row = dict[str, Any]
+
+
+def findings(dataset: str, rows: pa.Table, night: Night) -> Findings:
+    suite = load_suite(night.settings.expectations, dataset).resolve(parameters_of(night))
+    stations = STATIONS[rows["_file"].to_numpy()]
+    return examine(suite, frame_of(dataset, rows, stations, MIDNIGHT_UTC), stations, NAMES)
+
+
+MIDNIGHT_UTC = pa.scalar(MIDNIGHT, TIME)
+
+
+def _late(row: Row, column: str) -> bool:
+    return row[column] is not None and row[column] > MIDNIGHT
+
+
+def _too_early(row: Row) -> bool:
+    local = row["arrived_at"] and (row["arrived_at"] + timedelta(hours=8)).date()
+    return local is not None and local < EARLIEST
+
+
+def _collected_first(row: Row) -> bool:
+    times = (row["arrived_at"], row["collected_at"])
+    return None not in times and times[1] < times[0]
+
+
+def _weight(row: Row) -> bool:
+    weight = row["weight"]
+    return weight is not None and not math.isnan(weight) and not 0 <= weight <= 200
+
+
+def _not_mobile(row: Row) -> bool:
+    phone = row["receiver_phone"]
+    return phone is not None and not re.fullmatch(r"1[3-9][0-9]{9}", phone)
+
+
+Check = Callable[[Row], bool]
+PLAIN: dict[str, dict[str, Check]] = {
+    "parcels": {
+        "parcels.waybill_missing": lambda r: r["waybill_no"] is None,
+        "parcels.arrived_missing": lambda r: r["arrived_at"] is None,
+        "parcels.arrived_in_future": lambda r: _late(r, "arrived_at"),
+        "parcels.name_holds_phone": lambda r: bool(
+            re.search("[0-9]{7}", r["receiver_name"] or "")
+        ),
+        "parcels.collected_before_arrived": _collected_first,
+        "parcels.arrived_too_early": _too_early,
+        "parcels.waybill_odd": lambda r: (
+            r["waybill_no"] is not None and not re.fullmatch("[A-Z0-9-]{6,32}", r["waybill_no"])
+        ),
+        "parcels.phone_missing": lambda r: r["receiver_phone"] is None,
+        "parcels.phone_odd": lambda r: r["phone_kind"] == 6,
+        "parcels.name_missing": lambda r: r["receiver_name"] is None,
+        "parcels.carrier_unknown": lambda r: not r["carrier"],
+        "parcels.weight_out_of_range": _weight,
+        "parcels.collected_without_time": lambda r: r["status"] == 2 and not r["collected_at"],
+        "parcels.in_custody_with_time": lambda r: r["status"] == 1 and bool(r["collected_at"]),
+    },
+    "customers": {
+        "customers.phone_missing": lambda r: r["receiver_phone"] is None,
+        "customers.phone_not_mobile": _not_mobile,
+        "customers.name_missing": lambda r: r["receiver_name"] is None,
+        "customers.updated_in_future": lambda r: _late(r, "updated_at"),
+    },
+    "preferences": {
+        "preferences.phone_missing": lambda r: r["receiver_phone"] is None,
+        "preferences.phone_not_mobile": _not_mobile,
+        "preferences.notify_channel_unknown": lambda r: r["notify_channel"] == 0,
+        "preferences.delivery_choice_unknown": lambda r: r["delivery_choice"] == 0,
+        "preferences.time_window_unknown": lambda r: r["time_window"] == 0,
+        "preferences.updated_in_future": lambda r: _late(r, "updated_at"),
+    },
+}
+
+
+def _agrees(dataset: str, rows: pa.Table, night: Night) -> Findings:
+    found = findings(dataset, rows, night)
+    for rule, check in PLAIN[dataset].items():
+        assert found.bad[rule].tolist() == [check(row) for row in rows.to_pylist()], rule
+    return found
+
+
+@MANY
+@given(rows=dirty("parcels"))
+def test_parcels_rules_mean_what_plain_python_says(rows: pa.Table, calm_night: Night) -> None:
+    found = _agrees("parcels", rows, calm_night)
+    assert _conflicts(rows) == int(found.bad["parcels.waybill_conflict"].sum())
+    assert _stale(rows) == _failed(found, "parcels.stale")
+
+
+@MANY
+@given(rows=dirty("customers"))
+def test_customers_rules_mean_what_plain_python_says(rows: pa.Table, calm_night: Night) -> None:
+    found = _agrees("customers", rows, calm_night)
+    assert found.bad["customers.phone_repeated"].tolist() == _repeated(rows)
+
+
+@MANY
+@given(rows=dirty("preferences"))
+def test_preferences_rules_mean_what_plain_python_says(rows: pa.Table, calm_night: Night) -> None:
+    found = _agrees("preferences", rows, calm_night)
+    assert found.bad["preferences.phone_repeated"].tolist() == _repeated(rows)
+
+
+def _conflicts(rows: pa.Table) -> int:
+    often = Counter((row["carrier"] or 0, row["waybill_no"]) for row in _distinct(rows))
+    return sum(count for count in often.values() if count > 1)
+
+
+def _distinct(rows: pa.Table) -> list[Row]:
+    seen: dict[str, Row] = {}
+    for row in rows.to_pylist():
+        said = {k: v for k, v in row.items() if k[0] != "_"}
+        said["weight"] = None if said["weight"] != said["weight"] else said["weight"]
+        if row["waybill_no"] is not None:
+            seen.setdefault(repr(said), row)
+    return list(seen.values())
+
+
+def _stale(rows: pa.Table) -> int:
+    newest: dict[int, Any] = {}
+    for row in rows.to_pylist():
+        arrived, station = row["arrived_at"], int(STATIONS[row["_file"]])
+        if arrived is not None and arrived <= MIDNIGHT:
+            newest[station] = max(newest.get(station, arrived), arrived)
+    return sum(time < MIDNIGHT - timedelta(days=4) for time in newest.values())
+
+
+def _failed(found: Findings, rule: str) -> int:
+    return sum(entry["failed"] for entry in found.quality if entry["rule"] == rule)
+
+
+def _repeated(rows: pa.Table) -> list[bool]:
+    people = [
+        (int(STATIONS[row["_file"]]), row["receiver_phone"]) for row in rows.to_pylist()
+    ]
+    often = Counter(people)
+    return [often[person] > 1 and person[1] is not None for person in people]
+
+
+@MANY
+@given(rows=dirty("parcels"))
+def test_the_people_of_parcels_are_the_distinct_whole_phones(rows: pa.Table) -> None:
+    expected: dict[tuple[int, str], bool] = {}
+    for row in rows.to_pylist():
+        if row["receiver_phone"] is not None and row["phone_kind"] in {1, 3, 6}:
+            person = (int(STATIONS[row["_file"]]), row["receiver_phone"])
+            named = row["receiver_name"] is not None
+            expected[person] = expected.get(person, False) or named
+    people, stations = people_of(rows, STATIONS[rows["_file"].to_numpy()])
+    found = {
+        (int(station), row["receiver_phone"]): row["receiver_name"] is not None
+        for station, row in zip(stations, people.to_pylist(), strict=True)
+    }
+    assert found == expected
+    assert people.num_rows == len(expected)
+
+
+def test_counts_per_station_add_up_to_the_verdict(night: Night) -> None:
+    rows = table("parcels", [{"_file": at % 3, "carrier": at % 2} for at in range(30)])
+    found = findings("parcels", rows, night)
+    per_station = [e for e in found.quality if e["rule"] == "parcels.carrier_unknown"]
+    verdict = next(v for v in found.verdicts if v["rule"] == "parcels.carrier_unknown")
+    assert [(e["station"], e["evaluated"], e["failed"]) for e in per_station] == [
+        ("S1", 10, 5),
+        ("S2", 20, 10),
+    ]
+    assert (verdict["evaluated"], verdict["failed"], verdict["passed"]) == (30, 15, False)
+
+
+def test_a_future_arrival_does_not_make_an_old_export_look_fresh(night: Night) -> None:
+    old, future = NOON - timedelta(days=9), NOON + timedelta(days=9)
+    rows = table("parcels", [{"arrived_at": old}, {"arrived_at": future}])
+    assert _failed(findings("parcels", rows, night), "parcels.stale") == 1
+
+
+def test_an_empty_table_is_looked_at_by_nothing_but_the_row_count(night: Night) -> None:
+    for dataset in ("parcels", "customers", "preferences"):
+        found = findings(dataset, table(dataset, []), night)
+        failing = {e["rule"] for e in found.quality if e["failed"]}
+        looked = {e["rule"] for e in found.quality if e["evaluated"]}
+        assert failing == looked == {f"{dataset}.no_rows"}
+        assert {e["station"] for e in found.quality} == set(NAMES)
+
+
+def test_a_mask_that_misses_a_row_stops_the_step(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "expect_column_values_to_not_match_regex"
+    monkeypatch.setitem(masks.KINDS, kind, lambda rows, kwargs: np.zeros(rows.num_rows, dtype=bool))
+    with pytest.raises(StepFailed) as caught:
+        findings("parcels", table("parcels", [{"receiver_name": "13900001111"}]), night)
+    assert caught.value.params == {"rule": "parcels.name_holds_phone"}
+    assert "13900001111" not in str(caught.value)
+
+
+def test_a_table_without_a_canonical_column_stops_the_step(night: Night) -> None:
+    with pytest.raises(StepFailed, match="weight"):
+        findings("parcels", table("parcels", [{}]).drop_columns(["weight"]), night)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [
+        ("expect_column_values_to_match_regex", {"column": "a", "regex": "(?<!1)2"}),
+        ("expect_column_values_to_be_between", {"column": "a", "strict_min": True}),
+        ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "a", "column_B": "b"}),
+        ("expect_column_values_to_be_json_parseable", {"column": "a"}),
+    ],
+)
+def test_a_rule_that_masks_would_read_otherwise_is_refused(kind: str, kwargs: Row) -> None:
+    with pytest.raises(PolicyError):
+        masks.check_kind("parcels.own", kind, kwargs)
