@@ -8,6 +8,7 @@ counts, never rows and never values.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -52,6 +53,11 @@ class SourceFile:
         """The name as it may be shown."""
         return safe_name(self.path)
 
+    @property
+    def identity(self) -> str:
+        """What a batch is keyed by: the content's digest, or the path's where nothing was read."""
+        return self.digest or "path:" + hashlib.sha256(self.path.encode()).hexdigest()
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -63,10 +69,16 @@ class Shard:
 
     @property
     def label(self) -> str:
-        """What a person reads in Airflow's grid: the owner and the stations."""
+        """What a person reads in Airflow's grid: the shard and its stations."""
         stations = sorted({f.station for f in self.files})
         shown = ", ".join(stations[:3]) + ("" if len(stations) < 4 else f" +{len(stations) - 3}")
         return f"{self.key}: {shown}"
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Shard:
+        """Rebuild from ``dataclasses.asdict``."""
+        files = tuple(SourceFile(**f) for f in data["files"])
+        return cls(data["key"], data["controller"], files)
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,10 @@ class Handoff:
         fresh = {"counts": {}, "reasons": {}, "seconds": 0.0, **changes}
         return replace(self, step=step, history=(*self.history, self.summary()), **fresh)
 
+    def timed(self, seconds: float) -> Handoff:
+        """Return the record with the step's duration filled in."""
+        return replace(self, seconds=seconds)
+
     def summary(self) -> dict[str, Any]:
         """Return step, counts, reasons and seconds: what is shown and what the ledger records."""
         return {
@@ -132,12 +148,10 @@ class Handoff:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Handoff:
         """Rebuild from ``as_dict``."""
-        shard = data["shard"]
-        files = tuple(SourceFile(**f) for f in shard["files"])
         return cls(
             **{
                 **data,
-                "shard": Shard(shard["key"], shard["controller"], files),
+                "shard": Shard.from_dict(data["shard"]),
                 "artifacts": {k: Artifact(**v) for k, v in data["artifacts"].items()},
                 "problems": {k: Problem(**v) for k, v in data["problems"].items()},
                 "history": tuple(data["history"]),

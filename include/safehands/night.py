@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -18,13 +19,17 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 @dataclass(frozen=True)
 class Night:
-    """One run of the nightly chain. ``business_date`` is an Asia/Shanghai calendar day."""
+    """One run of the nightly chain. ``business_date`` is an Asia/Shanghai calendar day.
+
+    ``elapsed`` gives the seconds since the present step began, for the record only.
+    """
 
     run: str
     business_date: date
     settings: Settings
     policy: Policy
     key: RunKey = field(repr=False)
+    elapsed: Callable[[], float] = field(default=lambda: 0.0, repr=False)
 
     @property
     def work(self) -> Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from validate_tables import DAY
+
 from safehands.keys import RunKey
 from safehands.night import Night
 from safehands.policy import Policy, load_policy
 from safehands.settings import Settings
-from validate_tables import DAY
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 from hypothesis import strategies as st
+
 from safehands.artifacts import write_artifact
 from safehands.datasets import Handoff, Shard, SourceFile
 from safehands.night import Night
@@ -165,7 +166,11 @@ DIRTY: dict[str, dict[str, st.SearchStrategy[Any]]] = {
         "arrived_at": TIMES,
         "collected_at": TIMES,
     },
-    "customers": {"receiver_phone": PHONES, "receiver_name": _maybe("李四", ""), "updated_at": TIMES},
+    "customers": {
+        "receiver_phone": PHONES,
+        "receiver_name": _maybe("李四", ""),
+        "updated_at": TIMES,
+    },
     "preferences": {
         "receiver_phone": PHONES,
         "notify_channel": _maybe(0, 1, 5, 77),

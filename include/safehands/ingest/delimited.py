@@ -1,4 +1,4 @@
-"""CSV, TSV and TXT: any of four delimiters, quoting and line ends; read by Arrow, block by block."""
+"""CSV, TSV and TXT: any of four delimiters, quoting and line ends; read by Arrow in blocks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
@@ -202,7 +203,7 @@ class _Parse:
         self._bad = [n for n in self._bad if not count or n > numbers[-1]]
         self.last_row = int(numbers[-1]) if count else self.last_row
         columns = dict(zip(self._wanted, batch.columns, strict=True))
-        return Batch(columns, pa.array(numbers.astype(np.int32)))
+        return Batch(columns, _int32(numbers))
 
 
 class _Again(io.RawIOBase):
@@ -247,7 +248,13 @@ class _UntilQuote(io.RawIOBase):
 
     def rest(self) -> io.RawIOBase:
         """Return what was not handed out: everything from the held-back lines on."""
-        return _Again(self._held, self._stream) if self._held else io.BytesIO(b"")
+        return _Again(self._held or b"", self._stream)
+
+
+def _int32(numbers: npt.NDArray[np.int64]) -> pa.Array:
+    # Handing a NumPy array to pa.array would import pandas, which costs half a second.
+    buffer = pa.py_buffer(numbers.astype(np.int32).tobytes())
+    return pa.Array.from_buffers(pa.int32(), len(numbers), [None, buffer])
 
 
 def _swallows(cell: str, delimiter: str, width: int) -> bool:

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from safehands.datasets import SourceFile
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, WrongFileType
 from safehands.stations import Register
 
-__all__ = ["MAX_UNPACKED_MB", "check_type", "inventory", "open_source", "unpackable"]
+__all__ = ["MAX_UNPACKED_MB", "check_type", "inventory", "open_source", "sha256_of", "unpackable"]
 
 MAX_UNPACKED_MB = 2048
 """How large the parts of a workbook may be, unpacked, in MB together."""
@@ -93,11 +94,17 @@ def _describe(landing: Path, path: Path, station: str) -> SourceFile:
     try:
         with _opened(landing, name, name) as handle:
             size = os.fstat(handle.fileno()).st_size
-            return SourceFile(
-                station, name, size, hashlib.file_digest(handle, "sha256").hexdigest()
-            )
+            return SourceFile(station, name, size, sha256_of(handle))
     except BadInput:
         return SourceFile(station, name, 0, "")
+
+
+def sha256_of(handle: BinaryIO) -> str:
+    """Return the SHA-256 of what is left of a file, as hex."""
+    digest = hashlib.sha256()
+    while block := handle.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -209,7 +216,7 @@ def unpackable(data: bytes, label: str) -> bool:
             if total > MAX_UNPACKED_MB * 1_000_000:
                 raise BadInput("ingest.too_large", file=label, limit=MAX_UNPACKED_MB)
             return _counts_from_1904(archive)
-    except (zipfile.BadZipFile, zipfile.zlib.error, EOFError, NotImplementedError):
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
         raise TruncatedFile("ingest.cut_workbook", file=label) from None
 
 

@@ -1,4 +1,4 @@
-"""A file of any format we read, as raw tables: one way of opening after the other until one fits."""
+"""A file of any format we read, as raw tables: ways of opening it, likeliest first."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from safehands.errors import BadInput, ContradictoryHeader, TruncatedFile
+from safehands.ingest.door import sha256_of
 from safehands.ingest.tables import HEAD_LINES, Batch, Line, Odd, letter
 from safehands.ingest.text import Utf8Stream
 
@@ -56,7 +56,7 @@ class ParquetTable:
                 texts = [self._typed(i, c) for i, c in zip(wanted, batch.columns, strict=True)]
                 yield Batch(dict(zip(wanted, texts, strict=True)), numbers)
             handle.seek(0)
-            if hashlib.file_digest(handle, "sha256").hexdigest() != self._digest:
+            if sha256_of(handle) != self._digest:
                 raise BadInput("ingest.changed_while_reading", file=self._label)
 
     def _draw(self, file: pq.ParquetFile, wanted: Sequence[int]) -> Iterator[pa.RecordBatch]:

@@ -63,8 +63,7 @@ class Rows:
             (self._index, self._sheet, row, self._dataset, rule, column, payload)
             for row, rule, column, payload in sorted(self._aside)
         ]
-        columns = list(zip(*rows, strict=True)) or [[] for _ in schema]
-        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        arrays = [pa.array([row[i] for row in rows], f.type) for i, f in enumerate(schema)]
         return pa.record_batch(arrays, schema=schema)
 
 

@@ -124,7 +124,10 @@ class KeyRing(Secret):
         return self._waybill.tokens(joined.to_pylist())
 
     def wrap_salts(self, subjects: Sequence[bytes], salts: Sequence[bytes]) -> list[bytes]:
-        """Wrap each person's salt under the epoch key, bound to the subject id (44 bytes each)."""
+        """Wrap each person's salt (and what goes with it) under the epoch key.
+
+        Each is bound to its subject id: 12-byte nonce and AES-256-GCM ciphertext.
+        """
         seal, context = self._salts.encrypt, self._salt_context()
         nonces = [os.urandom(12) for _ in salts]
         return [

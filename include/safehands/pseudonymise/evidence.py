@@ -33,7 +33,7 @@ def open_batches(
         values = {
             "controller": owner.id,
             "station": owner.stations[file.station],
-            "file_digest": file.digest,
+            "file_digest": file.identity,
             "policy_digest": night.policy.digest,
             "label": file.label,
             "run": night.run,
@@ -69,7 +69,7 @@ def _identity(handoff: Handoff, night: Night) -> dict[str, Any]:
     return {
         "controller": handoff.shard.controller,
         "shard": handoff.shard.key,
-        "files": [f.digest for f in handoff.shard.files],
+        "files": [f.identity for f in handoff.shard.files],
         "set_aside": len(handoff.problems),
         "policy": night.policy.digest,
     }
@@ -125,7 +125,7 @@ def _batch_ids(
     found = {}
     for index, file in enumerate(handoff.shard.files):
         station = owner.stations[file.station]
-        values = {"c": owner.id, "s": station, "f": file.digest, "p": night.policy.digest}
+        values = {"c": owner.id, "s": station, "f": file.identity, "p": night.policy.digest}
         found[index] = int(connection.execute(query, values).scalar_one())
     return found
 

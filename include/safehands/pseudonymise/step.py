@@ -46,7 +46,7 @@ class _Work:
 
 def claim_of(handoff: Handoff, policy_digest: str) -> Claim:
     """Return the claim of a shard: its files' digests under this policy."""
-    files = sorted((f.station, f.digest) for f in handoff.shard.files)
+    files = sorted((f.station, f.identity) for f in handoff.shard.files)
     return Claim("pseudonymise", handoff.shard.controller, input_digest(files), policy_digest)
 
 
@@ -72,7 +72,7 @@ def pseudonymise(
             return handoff.then("pseudonymise", counts=done["counts"], details={"already": True})
         work = _Work(handoff, night, owner, open_ring(connection, store.provider, owner), now)
         counts, quality = _write(connection, work, tables, check)
-        result = handoff.then("pseudonymise", counts=counts)
+        result = handoff.then("pseudonymise", counts=counts, seconds=night.elapsed())
         make(connection, claim, {"counts": counts})
         evidence.record(connection, store.provider, result, night, owner, now, quality)
     return result
@@ -230,8 +230,8 @@ def _without_erased(
 
 def _graves(connection: Connection) -> dict[bytes, int]:
     query = "SELECT token, (extract(epoch FROM erased_at) * 1000000)::int8 FROM tombstone"
-    rows = driver(connection).cursor(binary=True).execute(query)
-    return {token.bytes: at for token, at in rows}  # type: ignore[attr-defined,misc]
+    rows: Any = driver(connection).cursor(binary=True).execute(query)
+    return {token.bytes: at for token, at in rows}
 
 
 def _alive(

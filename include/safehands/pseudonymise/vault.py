@@ -34,13 +34,15 @@ _DAY = 86_400_000_000
 class Vault:
     """The subjects of a shard, one entry per segment, and what has to be written.
 
-    ``ids`` and ``salts`` are 16 bytes each; ``new`` holds positions to insert, ``changed``
-    positions to update.
+    ``ids`` and ``salts`` are 16 bytes each; ``graves`` are the tombstone tokens, which are kept
+    wrapped beside the salt, so that a removal years later needs no phone number. ``new`` holds
+    positions to insert, ``changed`` positions to update.
     """
 
     ids: list[bytes]
     salts: list[bytes]
     lookups: npt.NDArray[np.void]
+    graves: npt.NDArray[np.void]
     generations: list[int]
     sealed: dict[int, bytes] = field(default_factory=dict)
     new: list[int] = field(default_factory=list)
@@ -85,10 +87,12 @@ def reconcile(
     needed = _Needed(people, seen, horizon, reissue_days * _DAY)
     count = len(people.phone)
     present = np.unique(people.phone)
-    lookups = ring.lookups("mobile", (seen.phones[i] for i in present))
-    of_segment = lookups[np.searchsorted(present, people.phone)]
+    phones = [seen.phones[i] for i in present]
+    lookups, graves = ring.lookups("mobile", phones), ring.tombstones("mobile", phones)
+    place = np.searchsorted(present, people.phone)
+    of_segment = lookups[place]
     known = _fetch(connection, lookups)
-    vault = Vault([b""] * count, [b""] * count, of_segment, [0] * count)
+    vault = Vault([b""] * count, [b""] * count, of_segment, graves[place], [0] * count)
     # With nobody known, the first load, there is nothing to match.
     matches = _match(needed, of_segment, known, ring) if known else {}
     _add_new(vault, needed, ring, matches, known)
@@ -101,10 +105,9 @@ def _fetch(connection: Connection, lookups: npt.NDArray[np.void]) -> dict[bytes,
     raw.execute("CREATE TEMP TABLE sought (lookup uuid) ON COMMIT DROP")
     copy_in(raw, "sought (lookup)", [("uuid", lookups)])
     found: dict[bytes, list[_Known]] = {}
-    cursor = raw.cursor(binary=True)
-    for lookup, subject, generation, *rest in cursor.execute(_KNOWN):
-        known = _Known(subject.bytes, generation, *rest)  # type: ignore[attr-defined]
-        found.setdefault(lookup.bytes, []).append(known)  # type: ignore[attr-defined]
+    cursor: Any = raw.cursor(binary=True)
+    for lookup, subject, *rest in cursor.execute(_KNOWN):
+        found.setdefault(lookup.bytes, []).append(_Known(subject.bytes, *rest))
     return found
 
 
@@ -141,8 +144,8 @@ def _continues(candidate: _Known, needed: _Needed, position: int, ring: KeyRing)
 
 
 def _open(ring: KeyRing, known: _Known) -> dict[str, str]:
-    (salt,) = ring.unwrap_salts([known.subject], [known.wrapped])
-    (plain,) = ring.unseal(_RECORD, [known.subject], [salt], [known.sealed])
+    (secret,) = ring.unwrap_salts([known.subject], [known.wrapped])
+    (plain,) = ring.unseal(_RECORD, [known.subject], [secret[:16]], [known.sealed])
     record: dict[str, str] = json.loads(plain)
     return record
 
@@ -173,7 +176,7 @@ def _refresh_known(
 ) -> None:
     positions, known = list(matches), list(matches.values())
     subjects = [k.subject for k in known]
-    salts = ring.unwrap_salts(subjects, [k.wrapped for k in known])
+    salts = [s[:16] for s in ring.unwrap_salts(subjects, [k.wrapped for k in known])]
     newer = []
     for i, (position, old) in enumerate(matches.items()):
         vault.ids[position], vault.salts[position] = old.subject, salts[i]
@@ -240,8 +243,8 @@ def _insert(
     raw = driver(connection)
     raw.execute(_INCOMING)
     subjects = [vault.ids[i] for i in vault.new]
-    wrapped = ring.wrap_salts(subjects, [vault.salts[i] for i in vault.new])
-    lookups = vault.lookups.tolist()
+    graves, lookups = vault.graves.tolist(), vault.lookups.tolist()
+    wrapped = ring.wrap_salts(subjects, [vault.salts[i] + graves[i] for i in vault.new])
     # Rows in the order of the primary key load in half the time.
     order = sorted(range(len(subjects)), key=subjects.__getitem__)
     with raw.cursor().copy("COPY incoming_subject FROM STDIN (FORMAT binary)") as copy:

@@ -25,7 +25,7 @@ from safehands.sample.words import (
     District,
 )
 
-__all__ = ["People", "Rng", "digits", "glue", "id_number", "make_people", "pick", "stream"]
+__all__ = ["Ints", "People", "Rng", "digits", "glue", "id_number", "make_people", "pick", "stream"]
 
 Rng = np.random.Generator
 Ints = npt.NDArray[np.int64]

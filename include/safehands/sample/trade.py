@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from safehands.sample.people import Ints, Rng, digits, glue, pick, stream
+from safehands.sample.people import Ints, Rng, glue, pick, stream
 from safehands.sample.words import CARRIERS, GOODS, OPERATORS, REMARKS
 
 __all__ = [
@@ -88,6 +88,7 @@ class Trade:
     relative: npt.NDArray[np.bool_]
     carrier: Ints
     serial: Ints
+    tail: Ints
     rack: Ints
     layer: Ints
     slot: Ints
@@ -159,6 +160,7 @@ def _day(
         relative=rng.random(count) < 0.03,
         carrier=carrier,
         serial=_serial(rng, shop.number, day.toordinal(), count),
+        tail=rng.integers(10_000, size=count),
         rack=rng.integers(1, 9, size=count),
         layer=rng.integers(1, 6, size=count),
         slot=np.arange(count) % 1000 + day.day * 1000 % 9000,
@@ -210,12 +212,13 @@ def _carriers(rng: Rng, count: int) -> Ints:
 
 
 def _serial(rng: Rng, station: int, ordinal: int, count: int) -> Ints:
-    """Return numbers that no other station and no other of a thousand days has: S DDD and a rest.
+    """Return nine-digit numbers that no other station and no other of a thousand days has.
 
-    The rest is below 10⁸ for a day of a hundred thousand parcels; ``waybills`` scales it down.
+    One digit is the station's, three the day's; up to a hundred thousand parcels a day fit in.
     """
-    rest = np.cumsum(rng.integers(1, 900, size=count))
-    return (station * 1000 + ordinal % 1000) * 10**8 + rest
+    step = 100_000 // max(count, 1)
+    within = np.arange(count) * step + (rng.random(count) * step).astype(np.int64)
+    return (station * 1000 + ordinal % 1000) * 100_000 + within
 
 
 def waybills(trade: Trade) -> pa.Array:
@@ -223,15 +226,6 @@ def waybills(trade: Trade) -> pa.Array:
     prefix = pick([c[1] for c in CARRIERS], trade.carrier)
     suffix = pick([c[3] for c in CARRIERS], trade.carrier)
     width = np.array([c[2] for c in CARRIERS])[trade.carrier]
-    front, rest = trade.serial // 10**8, trade.serial % 10**8
-    number = digits(np.zeros(0, dtype=np.int64), 1)
-    made = number
-    pieces = {int(w): digits(front * 10 ** (w - 4) + _fitted(rest, int(w)), int(w)) for w in set(width)}
-    made = pc.choose(
-        pa.array(np.searchsorted(sorted(pieces), width)), *(pieces[w] for w in sorted(pieces))
-    )
-    return glue(prefix, made, suffix)
-
-
-def _fitted(rest: Ints, width: int) -> Ints:
-    return rest % 10 ** (width - 4)
+    longer = 10 ** (width - 9)
+    number = pa.array(trade.serial * longer + trade.tail % longer).cast(pa.string())
+    return glue(prefix, pc.utf8_lpad(number, 9, "0"), suffix)

@@ -12,11 +12,13 @@ __all__ = [
     "COMPOUND_SURNAMES",
     "FIRST",
     "GOODS",
+    "HANGZHOU",
     "MINORITY_NAMES",
     "OPERATORS",
     "PREFIXES",
     "REMARKS",
     "SECOND",
+    "SHENZHEN",
     "STREETS",
     "STREET_ENDINGS",
     "SURNAMES",
@@ -24,6 +26,22 @@ __all__ = [
 ]
 
 District = tuple[int, str, str, str]
+
+SHENZHEN: tuple[District, ...] = tuple(
+    (code, "广东省", "深圳市", name)
+    for code, name in (
+        *((440305, "南山区"), (440306, "宝安区"), (440304, "福田区"), (440303, "罗湖区")),
+        *((440307, "龙岗区"), (440309, "龙华区"), (440310, "坪山区"), (440311, "光明区")),
+        (440308, "盐田区"),
+    )
+)
+HANGZHOU: tuple[District, ...] = tuple(
+    (code, "浙江省", "杭州市", name)
+    for code, name in (
+        *((330106, "西湖区"), (330110, "余杭区"), (330105, "拱墅区"), (330102, "上城区")),
+        *((330108, "滨江区"), (330109, "萧山区"), (330113, "临平区"), (330114, "钱塘区")),
+    )
+)
 
 SURNAMES: dict[str, int] = {
     **{"王": 72, "李": 72, "张": 68, "刘": 54, "陈": 46, "杨": 31, "黄": 23, "赵": 23, "吴": 20},

@@ -6,7 +6,7 @@ code of carrier and number; null in exact repeats of a row), ``newest_arrival`` 
 station), ``status_if_collected`` and ``status_if_not_collected`` (the status of rows with and
 without a pick-up time); lists of people get ``person`` (a code of station and phone); the
 pseudonymised table gets ``parcel_key`` (a code of controller and token), ``token_bytes`` (a token's
-length), ``extra_text_columns`` (their number, in the first row) and ``mobile_like`` (0 or 1).
+length), ``district_listed`` (0 or 1), ``extra_text_columns`` (their number, in the first row) and ``mobile_like`` (0 or 1).
 """
 
 from __future__ import annotations
@@ -98,8 +98,11 @@ def _preferences(table: pa.Table, stations: Ints, _latest: pa.Scalar) -> pa.Tabl
     )
 
 
-def pseudonymised_frame(table: pa.Table) -> pa.Table:
+def pseudonymised_frame(table: pa.Table, districts: pa.Array) -> pa.Table:
     """Return the columns that the pseudonymised suite looks at. No token or id is among them.
+
+    ``districts`` (int64) are the codes that exist: three thousand, which Great Expectations would
+    copy a hundred times over as an option of a rule.
 
     Raises ``StepFailed`` when a column is missing.
     """
@@ -110,7 +113,8 @@ def pseudonymised_frame(table: pa.Table) -> pa.Table:
     return pa.table(
         {
             **_columns(checked, "controller_id", "station_id", "arrived_at", "collected_at"),
-            **_columns(checked, "carrier", "status", "district", "weight_band", "tags"),
+            **_columns(checked, "carrier", "status", "weight_band", "tags"),
+            "district_listed": _listed(checked, "district", districts),
             "subject_id": pc.if_else(pc.is_valid(checked["subject_id"]), present, nothing),
             "token_bytes": _token_bytes(checked["waybill"]),
             "parcel_key": _pair_code(controllers, checked["waybill"]),
@@ -195,6 +199,13 @@ def _newest_arrival(arrived: pa.ChunkedArray, stations: Ints, latest: pa.Scalar)
     absent = np.ones(len(arrived), dtype=bool)
     absent[chosen] = False
     return pc.if_else(pa.array(absent), pa.scalar(None, arrived.type), arrived.combine_chunks())
+
+
+def _listed(table: pa.Table, name: str, codes: pa.Array) -> pa.ChunkedArray:
+    """Return 1 where the code is in the list, 0 where it isn't, null where there is none."""
+    column = _columns(table, name)[name]
+    listed = pc.is_in(column, value_set=codes).cast(pa.int64())
+    return pc.if_else(pc.is_valid(column), listed, pa.scalar(None, pa.int64()))
 
 
 def _token_bytes(tokens: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:

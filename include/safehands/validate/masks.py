@@ -8,6 +8,7 @@ null is never bad but for the rule that asks for it, as in Great Expectations.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ __all__ = ["KINDS", "ROW_COUNT", "Bools", "Ints", "bad_rows", "check_kind", "con
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.integer]
 Kwargs = Mapping[str, Any]
+_AMBIGUOUS = re.compile(r"(?<!\\)\$|\\[dDwWsSbB]")
 ROW_COUNT = "expect_table_row_count_to_be_between"
 
 
@@ -59,11 +61,19 @@ def check_kind(rule: str, kind: str, kwargs: Kwargs) -> None:
 
 
 def _check_pattern(rule: str, pattern: str) -> None:
-    # RE2 knows no look-around: a pattern that only Python's engine reads could not be compared.
+    # Arrow's engine (RE2) has no look-around, ends `$` elsewhere than Python does, and takes `\d`
+    # and the like for ASCII only: such patterns could not be compared.
     try:
-        pc.match_substring_regex(pa.array([""]), pattern)
+        pc.match_substring_regex(pa.array([""]), _for_arrow(pattern))
     except pa.ArrowInvalid:
         raise PolicyError("validate.unknown_option", rule=rule, name="regex") from None
+    if _AMBIGUOUS.search(pattern):
+        raise PolicyError("validate.unknown_option", rule=rule, name="regex")
+
+
+def _for_arrow(pattern: str) -> str:
+    """Return a Python pattern as RE2 spells it: the very end is ``\\z`` there."""
+    return pattern.replace(r"\Z", r"\z")
 
 
 def _null(table: pa.Table, kwargs: Kwargs) -> Bools:
@@ -98,11 +108,12 @@ def _listed(table: pa.Table, kwargs: Kwargs) -> Bools:
 
 
 def _unmatched(table: pa.Table, kwargs: Kwargs) -> Bools:
-    return _numpy(pc.invert(pc.match_substring_regex(table[kwargs["column"]], kwargs["regex"])))
+    pattern = _for_arrow(kwargs["regex"])
+    return _numpy(pc.invert(pc.match_substring_regex(table[kwargs["column"]], pattern)))
 
 
 def _matched(table: pa.Table, kwargs: Kwargs) -> Bools:
-    return _numpy(pc.match_substring_regex(table[kwargs["column"]], kwargs["regex"]))
+    return _numpy(pc.match_substring_regex(table[kwargs["column"]], _for_arrow(kwargs["regex"])))
 
 
 def _repeated(table: pa.Table, kwargs: Kwargs) -> Bools:

@@ -21,7 +21,6 @@ def parameters_of(night: Night) -> dict[str, Any]:
     tags = night.policy.codes["remark_tag"].entries
     return {
         **lists,
-        "district_codes": [0, *sorted(row[0] for row in night.policy.divisions)],
         "remark_tag_mask": (1 << (max(tags) + 1)) - 1,
         "latest": night.midnight_after.astimezone(UTC),
         "earliest": night.horizon((day - earliest).days).astimezone(UTC),

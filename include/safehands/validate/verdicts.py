@@ -64,9 +64,10 @@ def _run(suite: Suite, rows: Any) -> list[Any]:
     )
     from great_expectations.validator.validator import Validator
 
+    context = _context()
     expectations = _load(suite)
     engine = PandasExecutionEngine(batch_data_dict={suite.name: rows})
-    validator = Validator(execution_engine=engine, data_context=_context())
+    validator = Validator(execution_engine=engine, data_context=context)
     return validator.graph_validate(
         configurations=expectations, runtime_configuration={"result_format": dict(_COUNTS_ONLY)}
     )

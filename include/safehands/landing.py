@@ -1,0 +1,53 @@
+"""What waits in the landing folder, cut into shards.
+
+A shard is a size-balanced set of files of one owner: a thousand stations become a few dozen tasks,
+not thousands. The cut is a function of the files alone, so that a run that is repeated makes the
+same shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from safehands.datasets import Shard, SourceFile
+from safehands.stations import Register
+
+__all__ = ["cut_shards", "without_repeats"]
+
+
+def without_repeats(files: Iterable[SourceFile]) -> list[SourceFile]:
+    """Keep one of several files of a station with the same content: the first by path."""
+    kept: dict[tuple[str, str], SourceFile] = {}
+    for file in sorted(files, key=lambda f: f.path):
+        kept.setdefault((file.station, file.identity), file)
+    return list(kept.values())
+
+
+def cut_shards(
+    files: Iterable[SourceFile], register: Register, target_bytes: int
+) -> tuple[Shard, ...]:
+    """Put each owner's files into as few shards of about ``target_bytes`` as they fill.
+
+    The largest file goes first, each into the lightest shard; a file larger than the target is a
+    shard of its own.
+    """
+    owner_of = {s.code: c.code for c in register.controllers for s in c.stations}
+    by_owner: dict[str, list[SourceFile]] = {}
+    for file in files:
+        by_owner.setdefault(owner_of[file.station], []).append(file)
+    return tuple(
+        Shard(f"{owner}-{number}", owner, tuple(sorted(part, key=lambda f: f.path)))
+        for owner, owned in sorted(by_owner.items())
+        for number, part in enumerate(_balance(owned, target_bytes), 1)
+    )
+
+
+def _balance(files: list[SourceFile], target_bytes: int) -> list[list[SourceFile]]:
+    total = sum(f.size for f in files)
+    bins: list[list[SourceFile]] = [[] for _ in range(max(1, -(-total // target_bytes)))]
+    weights = [0] * len(bins)
+    for file in sorted(files, key=lambda f: (-f.size, f.path)):
+        lightest = weights.index(min(weights))
+        bins[lightest].append(file)
+        weights[lightest] += file.size
+    return [part for part in bins if part]

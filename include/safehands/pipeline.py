@@ -1,0 +1,292 @@
+"""The story of a night: ingest, validate, minimise, pseudonymise, purge, backup, report.
+
+The command line and the Airflow tasks call the same functions. Each goes through ``guard``, so
+that nothing of a customer's leaves a step in an error.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from sqlalchemy import text
+
+from safehands import backup as backup_step
+from safehands import errors, guard, journal
+from safehands import ingest as ingest_step
+from safehands import minimise as minimise_step
+from safehands import pseudonymise as pseudonymise_step
+from safehands import purge as purge_step
+from safehands import report as report_step
+from safehands import validate as validate_step
+from safehands.datasets import Handoff, Outcome, Shard
+from safehands.installation import Clock, Installation, open_installation
+from safehands.keys import RunKey
+from safehands.landing import cut_shards, without_repeats
+from safehands.night import Night
+from safehands.stations import Register, load_register
+from safehands.store.register import register
+
+__all__ = [
+    "STEPS",
+    "Clock",
+    "Head",
+    "Installation",
+    "Plan",
+    "backup",
+    "close_night",
+    "ingest",
+    "minimise",
+    "nightly",
+    "open_installation",
+    "plan",
+    "pseudonymise",
+    "purge",
+    "report",
+    "validate",
+    "verdict",
+    "waiting",
+]
+
+STEPS = ("ingest", "validate", "minimise", "pseudonymise", "purge", "backup", "report")
+
+Tell = Callable[[str, str, str], None]
+"""Told ``(step, shard or "", "start" | "done")`` as the night goes on."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Which night it is."""
+
+    run: str
+    business_date: date
+
+    def as_dict(self) -> dict[str, str]:
+        """Return JSON-able plain data."""
+        return {"run": self.run, "business_date": self.business_date.isoformat()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, str]) -> Head:
+        """Rebuild from ``as_dict``."""
+        return cls(data["run"], date.fromisoformat(data["business_date"]))
+
+    @classmethod
+    def of(cls, business_date: date) -> Head:
+        """Return the head of the night of ``business_date``."""
+        return cls(f"nightly-{business_date.isoformat()}", business_date)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What tonight has to do: shards of files that were not loaded yet."""
+
+    head: Head
+    shards: tuple[Shard, ...]
+    known: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return JSON-able plain data."""
+        shards = [asdict(s) for s in self.shards]
+        return {"head": self.head.as_dict(), "shards": shards, "known": self.known}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+        """Rebuild from ``as_dict``."""
+        shards = tuple(Shard.from_dict(s) for s in data["shards"])
+        return cls(Head.from_dict(data["head"]), shards, data["known"])
+
+
+def nightly(inst: Installation, business_date: date, tell: Tell) -> Head:
+    """Do a whole night without Airflow. Raises the first problem of any shard at the end.
+
+    A shard that fails does not hold up the others.
+    """
+    tonight = plan(inst, business_date)
+    failed: list[errors.SafehandsError] = []
+    for shard in tonight.shards:
+        try:
+            govern(inst, tonight.head, shard, tell)
+        except (errors.StepFailed, errors.QualityGateClosed, errors.BadInput) as error:
+            failed.append(error)
+    for name, step in (("purge", purge), ("backup", backup), ("report", report)):
+        tell(name, "", "start")
+        step(inst, tonight.head)
+        tell(name, "", "done")
+    close_night(inst, tonight.head)
+    if failed:
+        raise failed[0]
+    verdict(inst)
+    return tonight.head
+
+
+def govern(inst: Installation, head: Head, shard: Shard, tell: Tell) -> Handoff:
+    """Take one shard from its files into the store."""
+    tell("ingest", shard.label, "start")
+    handoff = ingest(inst, head, shard)
+    tell("ingest", shard.label, "done")
+    for name, step in _SHARD_STEPS.items():
+        tell(name, shard.label, "start")
+        handoff = step(inst, head, handoff)
+        tell(name, shard.label, "done")
+    return handoff
+
+
+def plan(inst: Installation, business_date: date) -> Plan:
+    """See what is in the landing folder and cut what is new into shards.
+
+    Registers owners and stations, and makes their keys on the first night.
+
+    Raises ``PolicyError`` when the folder or its ``stations.yaml`` cannot be used.
+    """
+    return guard.guarded("plan", partial(_plan, inst, business_date))
+
+
+def _plan(inst: Installation, business_date: date) -> Plan:
+    settings, head = inst.settings, Head.of(business_date)
+    declared = _declared(inst)
+    files = without_repeats(ingest_step.inventory(settings.landing, declared))
+    if not files:
+        raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))
+    register(inst.store, declared, business_date)
+    known = set(_batches(inst, "state IS NOT NULL"))
+    fresh = [f for f in files if (f.station, f.identity) not in known]
+    shards = cut_shards(fresh, declared, settings.shard_megabytes * 1_000_000)
+    return Plan(head, shards, len(files) - len(fresh))
+
+
+def ingest(inst: Installation, head: Head, shard: Shard) -> Handoff:
+    """Read a shard's files. Problems of single files are in the result, not raised."""
+    return _timed(inst, head, "ingest", lambda night: ingest_step.ingest(shard, night))
+
+
+def validate(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
+    """Judge rows and files; bad rows go to quarantine, files past the gate are set aside."""
+    return _timed(inst, head, "validate", lambda night: validate_step.validate(handoff, night))
+
+
+def minimise(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
+    """Keep only what a declared purpose needs."""
+    return _timed(inst, head, "minimise", lambda night: minimise_step.minimise(handoff, night))
+
+
+def pseudonymise(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
+    """Write the shard into the store, in one transaction."""
+
+    def step(night: Night) -> Handoff:
+        check = partial(validate_step.check_pseudonymised, night=night)
+        return pseudonymise_step.pseudonymise(handoff, night, inst.store, inst.clock(), check)
+
+    return guard.guarded("pseudonymise", lambda: step(_night(inst, head)))
+
+
+def purge(inst: Installation, head: Head) -> Outcome:
+    """Delete and mask what is past its time."""
+    work = partial(_whole, inst, head, purge_step.purge)
+    return guard.guarded("purge", work)
+
+
+def backup(inst: Installation, head: Head) -> Outcome:
+    """Write an encrypted generation and read back every new byte."""
+    work = partial(_whole, inst, head, backup_step.backup)
+    return guard.guarded("backup", work)
+
+
+def report(inst: Installation, head: Head) -> Outcome:
+    """Assess risk and write the night's report from evidence."""
+    work = partial(_whole, inst, head, report_step.report)
+    return guard.guarded("report", work)
+
+
+def close_night(inst: Installation, head: Head) -> Outcome:
+    """Destroy the run's key and its artifacts. Safe to repeat."""
+
+    def work() -> Outcome:
+        destroyed = inst.provider.destroy(f"run/{head.run}")
+        shutil.rmtree(inst.settings.work / head.run, ignore_errors=True)
+        return Outcome(head.run, "close", counts={"keys_destroyed": int(destroyed)})
+
+    return guard.guarded("close", work)
+
+
+def verdict(inst: Installation) -> None:
+    """Raise the first problem among the files that wait for a person, if there is one."""
+    for problem in waiting(inst):
+        kind = _BY_CODE.get(problem["exit_code"], errors.BadInput)
+        raise kind(problem["key"], **problem["params"])
+
+
+def waiting(inst: Installation) -> list[dict[str, Any]]:
+    """Return the problems of files that were set aside and still lie in the landing folder."""
+    files = without_repeats(ingest_step.inventory(inst.settings.landing, _declared(inst)))
+    present = {(f.station, f.identity) for f in files}
+    aside = _batches(inst, "state = 'set_aside'")
+    return [problem for key, problem in aside.items() if key in present and problem]
+
+
+def _batches(inst: Installation, condition: str) -> dict[tuple[str, str], Any]:
+    query = (
+        "SELECT s.code, b.file_digest, b.problem FROM batch b JOIN station s ON s.id = b.station_id"
+        f" WHERE b.policy_digest = :policy AND b.{condition} ORDER BY b.id"
+    )
+    with inst.store.begin() as connection:
+        rows = connection.execute(text(query), {"policy": inst.policy.digest})
+        return {(station, digest): problem for station, digest, problem in rows}
+
+
+def _declared(inst: Installation) -> Register:
+    return load_register(inst.settings.landing, tuple(inst.policy.datasets))
+
+
+def _night(inst: Installation, head: Head) -> Night:
+    start = monotonic()
+    key = RunKey(head.run, inst.provider.create(f"run/{head.run}"))
+    return Night(
+        run=head.run,
+        business_date=head.business_date,
+        settings=inst.settings,
+        policy=inst.policy,
+        key=key,
+        elapsed=lambda: monotonic() - start,
+    )
+
+
+def _timed(inst: Installation, head: Head, name: str, step: Callable[[Night], Handoff]) -> Handoff:
+    def work() -> Handoff:
+        night = _night(inst, head)
+        return step(night).timed(night.elapsed())
+
+    return guard.guarded(name, work)
+
+
+def _whole(inst: Installation, head: Head, step: Callable[..., Outcome]) -> Outcome:
+    """Do a step on the whole store and number its ledger entry."""
+    night = _night(inst, head)
+    journal.sequence(inst.store, inst.clock())
+    outcome = step(night, inst.store, inst.clock())
+    journal.sequence(inst.store, inst.clock())
+    return outcome
+
+
+_SHARD_STEPS: dict[str, Callable[[Installation, Head, Handoff], Handoff]] = {
+    "validate": validate,
+    "minimise": minimise,
+    "pseudonymise": pseudonymise,
+}
+_BY_CODE: dict[int, type[errors.SafehandsError]] = {
+    kind.exit_code: kind
+    for kind in (
+        errors.BadInput,
+        errors.UnknownHeader,
+        errors.ContradictoryHeader,
+        errors.EmptyFile,
+        errors.TruncatedFile,
+        errors.WrongEncoding,
+        errors.WrongFileType,
+        errors.QualityGateClosed,
+    )
+}
