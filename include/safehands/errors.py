@@ -57,7 +57,7 @@ class SafehandsError(Exception):
     exit_code = 1
     retryable = False
 
-    def __init__(self, key: str, **params: str | int | float) -> None:
+    def __init__(self, key: str, /, **params: str | int | float) -> None:
         self.key = key
         self.params = params
         super().__init__(key)

@@ -42,6 +42,7 @@ __all__ = [
     "close_night",
     "ingest",
     "minimise",
+    "night_of",
     "nightly",
     "open_installation",
     "plan",
@@ -181,7 +182,7 @@ def pseudonymise(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
         check = partial(validate_step.check_pseudonymised, night=night)
         return pseudonymise_step.pseudonymise(handoff, night, inst.store, inst.clock(), check)
 
-    return guard.guarded("pseudonymise", lambda: step(_night(inst, head)))
+    return guard.guarded("pseudonymise", lambda: step(night_of(inst, head)))
 
 
 def purge(inst: Installation, head: Head) -> Outcome:
@@ -242,7 +243,7 @@ def _declared(inst: Installation) -> Register:
     return load_register(inst.settings.landing, tuple(inst.policy.datasets))
 
 
-def _night(inst: Installation, head: Head) -> Night:
+def night_of(inst: Installation, head: Head) -> Night:
     start = monotonic()
     key = RunKey(head.run, inst.provider.create(f"run/{head.run}"))
     return Night(
@@ -257,7 +258,7 @@ def _night(inst: Installation, head: Head) -> Night:
 
 def _timed(inst: Installation, head: Head, name: str, step: Callable[[Night], Handoff]) -> Handoff:
     def work() -> Handoff:
-        night = _night(inst, head)
+        night = night_of(inst, head)
         return step(night).timed(night.elapsed())
 
     return guard.guarded(name, work)
@@ -265,7 +266,7 @@ def _timed(inst: Installation, head: Head, name: str, step: Callable[[Night], Ha
 
 def _whole(inst: Installation, head: Head, step: Callable[..., Outcome]) -> Outcome:
     """Do a step on the whole store and number its ledger entry."""
-    night = _night(inst, head)
+    night = night_of(inst, head)
     journal.sequence(inst.store, inst.clock())
     outcome = step(night, inst.store, inst.clock())
     journal.sequence(inst.store, inst.clock())

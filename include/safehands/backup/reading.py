@@ -78,11 +78,9 @@ def read_rows(connection: Raw, table: Table, where: sql.Composable) -> pa.Table:
     fixed = [c for c in table.columns if c.kind in _WIRE]
     varying = [c for c in table.columns if c.kind not in _WIRE]
     answer = _copy(connection, table.name, _query(table, [*fixed, *varying], where))
-    rows = _rows(answer, _layout(fixed), varying)
-    order = _order(table, rows)
-    arrays = {c.name: _array(c, rows, order) for c in table.columns}
+    rows = _sorted(table, _rows(answer, _layout(fixed), varying))
     schema = pa.schema([pa.field(c.name, ARROW[c.kind], c.nullable) for c in table.columns])
-    return pa.Table.from_arrays([arrays[name] for name in schema.names], schema=schema)
+    return pa.Table.from_arrays([_array(c, rows) for c in table.columns], schema=schema)
 
 
 def _query(table: Table, columns: Sequence[Column], where: sql.Composable) -> sql.Composed:
@@ -166,6 +164,14 @@ def _walk(answer: bytearray, width: int, varying: int) -> tuple[list[int], list[
     return starts, values
 
 
+def _sorted(table: Table, rows: _Rows) -> _Rows:
+    order = _order(table, rows)
+    places = order.tolist() if rows.varying else []
+    # Whole records are moved once; a gather per column would miss the cache for every value.
+    varying = {name: [values[i] for i in places] for name, values in rows.varying.items()}
+    return _Rows(rows.fixed[order], varying)
+
+
 def _order(table: Table, rows: _Rows) -> Array:
     """Return the row numbers in the order of the primary key."""
     ranks = [rank for name in table.key for rank in _ranks(rows, name)]
@@ -194,18 +200,18 @@ def _native(values: Array) -> Array:
     return values.astype(values.dtype.newbyteorder("="))
 
 
-def _array(column: Column, rows: _Rows, order: Array) -> pa.Array:
+def _array(column: Column, rows: _Rows) -> pa.Array:
     if column.name in rows.varying:
-        return _varying(column, rows.varying[column.name], order)
-    values = rows.fixed[column.name][order]
-    missing = rows.fixed[f"?{column.name}"][order] if column.nullable else None
-    if column.kind == "bool":
-        return pa.array(values, mask=missing)
-    buffers = [_validity(missing), pa.py_buffer(_shifted(column.kind, values))]
+        return _varying(column, rows.varying[column.name])
+    values = rows.fixed[column.name]
+    missing = rows.fixed[f"?{column.name}"] if column.nullable else None
+    buffers = [_validity(missing), pa.py_buffer(_stored(column.kind, values))]
     return pa.Array.from_buffers(ARROW[column.kind], len(values), buffers)
 
 
-def _shifted(kind: Kind, values: Array) -> Array:
+def _stored(kind: Kind, values: Array) -> Array:
+    if kind == "bool":
+        return np.packbits(values, bitorder="little")
     if kind == "uuid":
         return np.ascontiguousarray(values)
     native = _native(values)
@@ -222,11 +228,10 @@ def _validity(missing: Array | None) -> pa.Buffer | None:
     return pa.py_buffer(np.packbits(~missing, bitorder="little"))
 
 
-def _varying(column: Column, values: list[bytes | None], order: Array) -> pa.Array:
-    sorted_values = [values[i] for i in order]
-    lengths = np.fromiter((len(v or b"") for v in sorted_values), np.int32, len(order))
-    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
-    missing = np.fromiter((v is None for v in sorted_values), np.bool_, len(order))
-    data = b"".join(v or b"" for v in sorted_values)
-    buffers = [_validity(missing), pa.py_buffer(offsets), pa.py_buffer(data)]
-    return pa.Array.from_buffers(ARROW[column.kind], len(order), buffers)
+def _varying(column: Column, values: list[bytes | None]) -> pa.Array:
+    present = [value or b"" for value in values]
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, present), np.int32, len(values)), out=offsets[1:])
+    missing = np.fromiter((v is None for v in values), np.bool_) if column.nullable else None
+    buffers = [_validity(missing), pa.py_buffer(offsets), pa.py_buffer(b"".join(present))]
+    return pa.Array.from_buffers(ARROW[column.kind], len(values), buffers)

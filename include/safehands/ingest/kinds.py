@@ -25,7 +25,7 @@ _SHAPES = {
         r"|(?:.*\D)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}(?:\D.*)?",
         re.IGNORECASE,
     ),
-    "waybill": re.compile(r"[A-Z0-9][A-Z0-9\-_/ ]{4,39}|\d[\d.]*E\+?\d+", re.IGNORECASE),
+    "waybill": re.compile(r"[A-Z0-9][A-Z0-9\-_/ ]{4,39}(?:\.0+)?|\d[\d.]*E\+?\d+", re.IGNORECASE),
     "time": re.compile(
         r"\d{4}\D\d{1,2}\D\d{1,2}\D?.*|\d{8}(?:\d{4}|\d{6})?|\d{5}(?:\.\d+)?|1\d{9}(?:\d{3})?"
     ),

@@ -27,7 +27,7 @@ def catalogue() -> dict[str, dict[str, str]]:
     return merged
 
 
-def say(key: str, lang: str, **params: str | int | float) -> str:
+def say(key: str, lang: str, /, **params: str | int | float) -> str:
     """Return the sentence ``key`` in ``lang``, filled with ``params``.
 
     Raises ``KeyError`` for an unknown key, language or placeholder: a missing sentence is a

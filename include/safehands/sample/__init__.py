@@ -1,4 +1,4 @@
-"""Made-up exports: a sample night, a benchmark and planted canaries. No value is a real person's."""
+"""Made-up exports: a sample night, a benchmark, planted canaries. Nobody in them is real."""
 
 from __future__ import annotations
 

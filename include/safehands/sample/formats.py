@@ -45,7 +45,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
 def xlsx_bytes(sheets: Iterable[Sheet]) -> bytes:
     """Return a workbook without the times at which it was made."""
     # The library takes a third of a second to import and only workbooks need it.
-    from openpyxl import Workbook
+    from openpyxl import Workbook  # type: ignore[import-untyped]
 
     book = Workbook(write_only=True)
     for sheet in sheets:

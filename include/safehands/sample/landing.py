@@ -2,7 +2,7 @@
 
 The marker ``.sample.json`` lists what was written, with digests. It is written before the files
 are (then ``complete`` is false) and after, so that a kill in between leaves nothing unaccounted
-for. A file of ours that somebody changed is theirs from then on: it is neither replaced nor removed.
+for. A file of ours that somebody changed is theirs from then on: neither replaced nor removed.
 """
 
 from __future__ import annotations

@@ -20,7 +20,17 @@ from safehands.sample.facts import FileFacts
 from safehands.sample.faults import FAULTS, choose_rows, mistimed, spoilt
 from safehands.sample.formats import Sheet, csv_bytes, parquet_bytes, xlsx_bytes
 from safehands.sample.people import Ints, People, id_number, stream
-from safehands.sample.trade import CLOSING, DAY, IN_CUSTODY, NEVER, Shop, Trade, epoch_day, trade_of
+from safehands.sample.trade import (
+    CLOSING,
+    DAY,
+    IN_CUSTODY,
+    NEVER,
+    RETURNED,
+    Shop,
+    Trade,
+    epoch_day,
+    trade_of,
+)
 
 __all__ = ["Made", "make_hz001", "make_sz001", "make_sz002"]
 
@@ -188,7 +198,8 @@ def _size(grams: int) -> str:
 
 def _days_kept(trade: Trade, day: date) -> Ints:
     until = np.where(trade.collected == NEVER, epoch_day(day) * DAY + CLOSING, trade.collected)
-    return np.asarray(np.maximum(until - trade.arrived, 0) // DAY)
+    days = np.maximum(until - trade.arrived, 0) // DAY
+    return np.where(trade.status == RETURNED, np.minimum(days, 15), days)
 
 
 # --- SZ002 ---------------------------------------------------------------------------------------
@@ -230,7 +241,9 @@ def make_sz002(shop: Shop, people: People, seed: int, day: date) -> Made:
     path = f"SZ002/快件台账_{day}.xlsx"
     return Made(
         files={path: xlsx_bytes(sheets)},
-        facts=(_with_rolls(made.facts(path, "SZ002"), {"customers": members, "preferences": choices}),),
+        facts=(
+            _with_rolls(made.facts(path, "SZ002"), {"customers": members, "preferences": choices}),
+        ),
         parcels=int(made.governed.sum()),
         in_custody=made.in_custody(),
         people=made.people() | members.good() | choices.good(),
@@ -309,16 +322,19 @@ def _with_rolls(facts: FileFacts, rolls: Mapping[str, _Roll]) -> FileFacts:
     for dataset, roll in rolls.items():
         rows[dataset] = len(roll)
         expected |= roll.expected(dataset)
-    return FileFacts(
-        facts.path, facts.station, rows, expected, facts.duplicates, facts.expired
-    )
+    return FileFacts(facts.path, facts.station, rows, expected, facts.duplicates, facts.expired)
 
 
 def _member_rows(roll: _Roll) -> Iterator[Sequence[Any]]:
     at = pa.array(roll.positions)
     areas = roll.people.area[roll.positions]
-    born, serial = roll.rng.integers(20_000, size=len(roll)), roll.rng.integers(1000, size=len(roll))
-    numbers = [id_number(int(a), int(b), int(s)) for a, b, s in zip(areas, born, serial, strict=True)]
+    born, serial = (
+        roll.rng.integers(20_000, size=len(roll)),
+        roll.rng.integers(1000, size=len(roll)),
+    )
+    numbers = [
+        id_number(int(a), int(b), int(s)) for a, b, s in zip(areas, born, serial, strict=True)
+    ]
     births = [f"{n[6:10]}-{n[10:12]}-{n[12:14]}" for n in numbers]
     nick = roll.any_of(("平安是福", "小鱼儿", "A建材批发", "静待花开", "阿杰", "🌸"))
     addresses = roll.people.address.take(at).to_pylist()

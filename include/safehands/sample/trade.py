@@ -38,7 +38,7 @@ DAY = 86_400
 CLOSING = 21 * 3600 + 1800
 """Seconds after midnight at which exports are taken: nothing is collected later that day."""
 NEVER = -1
-IN_CUSTODY, COLLECTED, RETURNED, LOST = 1, 2, 3, 4
+IN_CUSTODY, COLLECTED, RETURNED, EXCEPTION = 1, 2, 3, 4
 
 _WEEKDAYS = (1.15, 1.1, 1.05, 1.0, 1.05, 0.9, 0.75)
 _HOURS = np.array([0] * 8 + [6, 12, 14, 9, 5, 6, 10, 13, 11, 8, 5, 2, 1] + [0] * 3, dtype=float)
@@ -125,7 +125,9 @@ def trade_of(
     ``choose(rng, count)`` picks whose parcels they are (positions in ``shop.customers``); by
     default some people have many and most have few.
     """
-    days = [_day(shop, seed, business_date, age, choose or _few_have_many(shop)) for age in _ages(shop)]
+    days = [
+        _day(shop, seed, business_date, age, choose or _few_have_many(shop)) for age in _ages(shop)
+    ]
     return days[0].joined(days[1:])
 
 
@@ -183,19 +185,22 @@ def _fate(rng: Rng, arrived: Ints, closing: int, pace: Pace, age: int) -> tuple[
     quick = np.minimum(rng.lognormal(-0.1, 0.75, count), 4.0)
     slow = rng.uniform(4, pace.slow_days, count)
     delay = np.where(rng.random(count) < pace.slow, slow, quick)
-    collected = _in_opening_hours(arrived + 1200 + (np.minimum(delay, _longest(age)) * DAY).astype(int))
+    collected = _in_opening_hours(
+        arrived + 1200 + (np.minimum(delay, _longest(age)) * DAY).astype(int)
+    )
     fate = rng.random(count)
     waiting = collected > closing
     status = np.where(waiting, IN_CUSTODY, COLLECTED)
     status = np.where((fate < pace.returned) & (age > 7), RETURNED, status)
-    status = np.where((fate > 1 - pace.lost) & (age > 3), LOST, status)
-    if age in _ARCHIVED[1]:
-        status[:] = RETURNED
+    status = np.where((fate > 1 - pace.lost) & (age > 3), EXCEPTION, status)
+    for span, settled in zip(_ARCHIVED, (COLLECTED, RETURNED), strict=True):
+        if age in span:
+            # What is left of long ago must be past its retention, whichever rule counts it.
+            status[:] = settled
     return np.where(status == COLLECTED, collected, NEVER), status
 
 
 def _longest(age: int) -> float:
-    # What was left of long ago must be past its retention, so nothing of it was collected late.
     return 4.0 if age >= _ARCHIVED[0].start else 1e3
 
 

@@ -112,18 +112,22 @@ def _people(stations: list[Made]) -> frozenset[int]:
 
 
 def _stations() -> bytes:
-    handler, entrusted = {"role": "handler"}, {"role": "entrusted", "by": "中通快递"}
-    lihua = {
-        **{"code": "lihua", "name": "李华（个体工商户，虚构）", "kind": "sole_trader"},
-        "record_sets": {"parcels": entrusted, "customers": handler, "preferences": handler},
-        "stations": [_station("SZ001", "海棠路便民驿站"), _station("SZ002", "云杉里代收点")],
-    }
-    antai = {
-        **{"code": "antai", "name": "安泰驿站有限公司（虚构）", "kind": "company"},
-        "record_sets": {"parcels": handler, "customers": handler, "preferences": handler},
-        "stations": [_station("HZ001", "澄湖校园驿站")],
-    }
+    entrusted = {"role": "entrusted", "by": "中通快递"}
+    sz = [_station("SZ001", "海棠路便民驿站"), _station("SZ002", "云杉里代收点")]
+    hz = [_station("HZ001", "澄湖校园驿站")]
+    lihua = _controller("lihua", "李华（个体工商户，虚构）", "sole_trader", entrusted, sz)
+    antai = _controller("antai", "安泰驿站有限公司（虚构）", "company", _HANDLER, hz)
     return _plain_yaml({"controllers": [lihua, antai]})
+
+
+_HANDLER = {"role": "handler"}
+
+
+def _controller(
+    code: str, name: str, kind: str, parcels: dict[str, str], stations: list[dict[str, str]]
+) -> dict[str, Any]:
+    sets = {"parcels": parcels, "customers": _HANDLER, "preferences": _HANDLER}
+    return {"code": code, "name": name, "kind": kind, "record_sets": sets, "stations": stations}
 
 
 def _station(code: str, name: str) -> dict[str, str]:

@@ -1,0 +1,249 @@
+"""The command line: a whole night, each of its steps, and what state things are in.
+
+``safehands --help`` speaks Chinese or English after ``SAFEHANDS_LANG``. This module is an edge:
+it reads the clock and the environment, and nothing below it does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from safehands.errors import SafehandsError
+from safehands.messages import say
+from safehands.night import SHANGHAI
+from safehands.settings import Settings
+
+__all__ = ["command", "main", "now"]
+
+
+def now() -> datetime:
+    """Return the present moment: the command line's clock."""
+    return datetime.now(UTC)
+
+
+def main() -> None:
+    """Run the command line and end the process with the error's exit code."""
+    settings = _settings_or_exit({})
+    try:
+        command(settings.lang)(standalone_mode=False)
+    except SafehandsError as error:
+        _explain(error, settings.lang)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.exceptions.Abort:
+        sys.exit(130)
+
+
+def _explain(error: SafehandsError, lang: str) -> None:
+    console = Console(stderr=True)
+    console.print(f"✗ {error.say(lang)}", style="bold red", highlight=False, soft_wrap=True)
+
+
+def _settings_or_exit(overrides: dict[str, str]) -> Settings:
+    try:
+        return Settings.read(os.environ, **overrides)
+    except SafehandsError as error:
+        _explain(error, "zh")
+        _explain(error, "en")
+        sys.exit(error.exit_code)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """What every command gets: settings, the night's date, a console and whether to be brief."""
+
+    settings: Settings
+    day: date
+    console: Console
+
+
+def command(lang: str) -> click.Group:
+    """Return the command group with its help in ``lang``."""
+    group = click.Group("safehands", help=say("cli.group", lang))
+    for name, (work, extra) in _COMMANDS.items():
+        options = [*_common(lang), *(make(lang) for make in extra)]
+        group.add_command(
+            click.Command(
+                name, callback=_wrapped(work), params=options, help=say(f"cli.{name}", lang)
+            )
+        )
+    return group
+
+
+def _common(lang: str) -> list[click.Parameter]:
+    return [
+        click.Option(["--landing"], help=say("cli.option.landing", lang), metavar="DIR"),
+        click.Option(["--home"], help=say("cli.option.home", lang), metavar="DIR"),
+        click.Option(["--date", "day"], help=say("cli.option.date", lang), metavar="YYYY-MM-DD"),
+        click.Option(
+            ["--lang"], type=click.Choice(["zh", "en"]), help=say("cli.option.lang", lang)
+        ),
+    ]
+
+
+def _json_option(lang: str) -> click.Parameter:
+    return click.Option(["--json", "as_json"], is_flag=True, help=say("cli.option.json", lang))
+
+
+def _plan_option(lang: str) -> click.Parameter:
+    return click.Option(["--plan", "only_plan"], is_flag=True, help=say("cli.option.plan", lang))
+
+
+def _file_argument(lang: str) -> click.Parameter:  # noqa: ARG001 - one shape for all
+    return click.Argument(["file"], required=False, type=click.Path(exists=True, dir_okay=False))
+
+
+def _key_option(lang: str) -> click.Parameter:
+    return click.Option(["--key"], help=say("cli.option.key", lang), metavar="KEY|FILE")
+
+
+def _wrapped(work: Callable[..., None]) -> Callable[..., None]:
+    def callback(
+        landing: str | None, home: str | None, day: str | None, lang: str | None, **rest: object
+    ) -> None:
+        given = {"landing": landing, "home": home, "lang": lang}
+        settings = Settings.read(os.environ, **{k: v for k, v in given.items() if v})
+        work(_Call(settings, _day(day), Console()), **rest)
+
+    return callback
+
+
+def _day(text: str | None) -> date:
+    if not text:
+        return now().astimezone(SHANGHAI).date()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("YYYY-MM-DD") from None
+
+
+def _sample(call: _Call) -> None:
+    from safehands.sample import write_sample
+
+    write_sample(call.settings.landing, call.day)
+    call.console.print(
+        say("cli.sample.done", call.settings.lang, folder=str(call.settings.landing))
+    )
+
+
+def _nightly(call: _Call) -> None:
+    from safehands import pipeline, show
+
+    inst = pipeline.open_installation(call.settings, now)
+    head = pipeline.Head.of(call.day)
+    try:
+        with _progress(call) as tell:
+            pipeline.nightly(inst, call.day, tell)
+    finally:
+        show.night(inst, head, call.settings.lang, call.console)
+        inst.close()
+
+
+class _progress:
+    """A bar per step while the night runs; nothing when the output is not a terminal."""
+
+    def __init__(self, call: _Call) -> None:
+        columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
+        self.bars = Progress(*columns, console=call.console, transient=True)
+        self.lang, self.tasks = call.settings.lang, dict[tuple[str, str], object]()
+
+    def __enter__(self) -> Callable[[str, str, str], None]:
+        self.bars.start()
+        return self.tell
+
+    def __exit__(self, *_: object) -> None:
+        self.bars.stop()
+
+    def tell(self, step: str, shard: str, event: str) -> None:
+        label = f"{say(f'step.{step}', self.lang)} {shard}"
+        if event == "start":
+            self.tasks[(step, shard)] = self.bars.add_task(label, total=None)
+        else:
+            task = self.tasks[(step, shard)]
+            self.bars.update(task, total=1, completed=1)  # type: ignore[arg-type]
+
+
+def _step(name: str) -> Callable[[_Call], None]:
+    def work(call: _Call) -> None:
+        from safehands import pipeline, steps
+
+        inst = pipeline.open_installation(call.settings, now)
+        try:
+            for line in steps.do(inst, name, call.day):
+                call.console.print(line, highlight=False, soft_wrap=True)
+        finally:
+            inst.close()
+
+    return work
+
+
+def _purge(call: _Call, only_plan: bool) -> None:
+    from safehands import pipeline, steps
+
+    inst = pipeline.open_installation(call.settings, now)
+    try:
+        lines = (
+            steps.rehearse_purge(inst, call.day) if only_plan else steps.do(inst, "purge", call.day)
+        )
+        for line in lines:
+            call.console.print(line, highlight=False, soft_wrap=True)
+    finally:
+        inst.close()
+
+
+def _status(call: _Call, as_json: bool) -> None:
+    from safehands import pipeline
+    from safehands.status import status
+
+    inst = pipeline.open_installation(call.settings, now)
+    try:
+        found = status(inst)
+    finally:
+        inst.close()
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, sort_keys=True))
+        return
+    for key, value in found.items():
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        label = say(f"cli.status.{key}", call.settings.lang)
+        call.console.print(f"{label}: {str(shown).strip()}", highlight=False, soft_wrap=True)
+
+
+def _verify(call: _Call, file: str | None, key: str | None) -> None:
+    from safehands import verification
+
+    lang = call.settings.lang
+    if file is not None:
+        verifier = verification.verifier_from(key, call.settings.home / "ledger.pub")
+        line = verification.verify_file(Path(file), verifier, lang)
+    else:
+        line = verification.verify_installation(call.settings, now, lang)
+    call.console.print(line, highlight=False, soft_wrap=True)
+
+
+_Extra = tuple[Callable[[str], click.Parameter], ...]
+_COMMANDS: dict[str, tuple[Callable[..., None], _Extra]] = {
+    "nightly": (_nightly, ()),
+    "sample": (_sample, ()),
+    "ingest": (_step("ingest"), ()),
+    "validate": (_step("validate"), ()),
+    "minimise": (_step("minimise"), ()),
+    "pseudonymise": (_step("pseudonymise"), ()),
+    "purge": (_purge, (_plan_option,)),
+    "backup": (_step("backup"), ()),
+    "report": (_step("report"), ()),
+    "status": (_status, (_json_option,)),
+    "verify": (_verify, (_file_argument, _key_option)),
+}
