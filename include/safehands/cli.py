@@ -18,8 +18,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from safehands.errors import SafehandsError
-from safehands.messages import say
+from safehands.errors import BadInput, QualityGateClosed, SafehandsError, StepFailed
+from safehands.messages import LANGUAGES, say
 from safehands.night import SHANGHAI
 from safehands.settings import Settings
 
@@ -87,9 +87,7 @@ def _common(lang: str) -> list[click.Parameter]:
         click.Option(["--landing"], help=say("cli.option.landing", lang), metavar="DIR"),
         click.Option(["--home"], help=say("cli.option.home", lang), metavar="DIR"),
         click.Option(["--date", "day"], help=say("cli.option.date", lang), metavar="YYYY-MM-DD"),
-        click.Option(
-            ["--lang"], type=click.Choice(["zh", "en"]), help=say("cli.option.lang", lang)
-        ),
+        click.Option(["--lang"], type=click.Choice(LANGUAGES), help=say("cli.option.lang", lang)),
     ]
 
 
@@ -132,22 +130,27 @@ def _day(text: str | None) -> date:
 def _sample(call: _Call) -> None:
     from safehands.sample import write_sample
 
-    write_sample(call.settings.landing, call.day)
-    call.console.print(
-        say("cli.sample.done", call.settings.lang, folder=str(call.settings.landing))
-    )
+    landing = call.settings.landing
+    write_sample(landing, call.day)
+    call.console.print(say("cli.sample.done", call.settings.lang, folder=str(landing)))
 
 
 def _nightly(call: _Call) -> None:
     from safehands import pipeline, show
 
     inst = pipeline.open_installation(call.settings, now)
-    head = pipeline.Head.of(call.day)
+    head, lang = pipeline.Head.of(call.day), call.settings.lang
     try:
         with _progress(call) as tell:
-            pipeline.nightly(inst, call.day, tell)
+            tonight = pipeline.nightly(inst, call.day, tell)
+        show.night(inst, head, lang, call.console)
+        if not tonight.shards:
+            call.console.print(say("show.nothing_new", lang))
+    except (BadInput, QualityGateClosed, StepFailed):
+        # The other stations' night went on: it is shown before the problem is.
+        show.night(inst, head, lang, call.console)
+        raise
     finally:
-        show.night(inst, head, call.settings.lang, call.console)
         inst.close()
 
 
@@ -194,10 +197,8 @@ def _purge(call: _Call, only_plan: bool) -> None:
 
     inst = pipeline.open_installation(call.settings, now)
     try:
-        lines = (
-            steps.rehearse_purge(inst, call.day) if only_plan else steps.do(inst, "purge", call.day)
-        )
-        for line in lines:
+        rehearse = steps.rehearse_purge(inst, call.day)
+        for line in rehearse if only_plan else steps.do(inst, "purge", call.day):
             call.console.print(line, highlight=False, soft_wrap=True)
     finally:
         inst.close()

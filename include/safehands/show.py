@@ -1,4 +1,4 @@
-"""Print a night for a person: steps, what was set aside and why, quality, backup, ledger, report."""
+"""Print a night for a person: steps, what was set aside and why, quality, where things lie."""
 
 from __future__ import annotations
 

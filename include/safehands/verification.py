@@ -40,8 +40,10 @@ def verify_file(path: Path, verifier: VerifierKey, lang: str) -> str:
         raise LedgerBroken("verify.not_text", file=path.name) from None
     if content.lstrip().startswith("{"):
         evidence = verify_document(load_document(content), verifier)
-        facts = {"kind": evidence.kind, "index": evidence.index, "size": evidence.checkpoint.size}
-        return say("verify.document", lang, file=path.name, **facts)
+        index, size = evidence.index, evidence.checkpoint.size
+        return say(
+            "verify.document", lang, file=path.name, kind=evidence.kind, index=index, size=size
+        )
     checkpoint = open_checkpoint(content, verifier)
     return say("verify.checkpoint", lang, file=path.name, size=checkpoint.size)
 
