@@ -29,8 +29,10 @@ from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
 from safehands.landing import cut_shards, without_repeats
 from safehands.night import Night
+from safehands.settings import Settings
 from safehands.stations import Register, load_register
 from safehands.store.register import register
+from safehands.workers import spread
 
 __all__ = [
     "STEPS",
@@ -54,6 +56,7 @@ __all__ = [
     "waiting",
 ]
 
+_HEAVY = ("safehands.pipeline", "safehands.validate.verdicts", "great_expectations")
 STEPS = ("ingest", "validate", "minimise", "pseudonymise", "purge", "backup", "report")
 
 Tell = Callable[[str, str, str], None]
@@ -102,18 +105,13 @@ class Plan:
         return cls(Head.from_dict(data["head"]), shards, data["known"])
 
 
-def nightly(inst: Installation, business_date: date, tell: Tell) -> Head:
+def nightly(inst: Installation, business_date: date, tell: Tell) -> Plan:
     """Do a whole night without Airflow. Raises the first problem of any shard at the end.
 
     A shard that fails does not hold up the others.
     """
     tonight = plan(inst, business_date)
-    failed: list[errors.SafehandsError] = []
-    for shard in tonight.shards:
-        try:
-            govern(inst, tonight.head, shard, tell)
-        except (errors.StepFailed, errors.QualityGateClosed, errors.BadInput) as error:
-            failed.append(error)
+    failed = _govern_all(inst, tonight, tell)
     for name, step in (("purge", purge), ("backup", backup), ("report", report)):
         tell(name, "", "start")
         step(inst, tonight.head)
@@ -122,7 +120,38 @@ def nightly(inst: Installation, business_date: date, tell: Tell) -> Head:
     if failed:
         raise failed[0]
     verdict(inst)
-    return tonight.head
+    return tonight
+
+
+def _govern_all(inst: Installation, tonight: Plan, tell: Tell) -> list[errors.SafehandsError]:
+    """Govern all shards and return the problems of those that failed."""
+    jobs = [(inst.settings, inst.clock, tonight.head, shard) for shard in tonight.shards]
+    if min(len(jobs), inst.settings.workers) > 1:
+        results = spread(_govern_apart, jobs, inst.settings.workers, tell, _HEAVY)
+    else:
+        results = [_caught(inst, tonight.head, shard, tell) for shard in tonight.shards]
+    return [problem for problem in results if problem is not None]
+
+
+def _govern_apart(
+    job: tuple[Settings, Clock, Head, Shard], tell: Tell
+) -> errors.SafehandsError | None:
+    settings, clock, head, shard = job
+    inst = open_installation(settings, clock)
+    try:
+        return _caught(inst, head, shard, tell)
+    finally:
+        inst.close()
+
+
+def _caught(
+    inst: Installation, head: Head, shard: Shard, tell: Tell
+) -> errors.SafehandsError | None:
+    try:
+        govern(inst, head, shard, tell)
+    except errors.SafehandsError as error:
+        return error
+    return None
 
 
 def govern(inst: Installation, head: Head, shard: Shard, tell: Tell) -> Handoff:

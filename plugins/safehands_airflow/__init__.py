@@ -1,0 +1,1 @@
+"""Where Airflow meets the package: environment, operators, assets, notices, launcher."""

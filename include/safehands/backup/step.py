@@ -12,7 +12,7 @@ Order of events, so that a kill at any moment leaves the store and the repositor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -24,13 +24,19 @@ from sqlalchemy import Connection, text
 from safehands import journal
 from safehands.backup.content import content_digest, to_parquet
 from safehands.backup.keysegment import PART, Salts, kind_counts, segment_name, segment_number
-from safehands.backup.keysegment import without_keys as _without_keys
+from safehands.backup.keysegment import without_keys as without_keys
 from safehands.backup.manifest import Generation, Manifest, Part, Segment, seal_manifest
 from safehands.backup.parts import Slice, count, slices
 from safehands.backup.reading import Raw, read_rows
 from safehands.backup.recipients import recipients
-from safehands.backup.repository import KEYS, MANIFESTS, Repository, digest, manifest_name
-from safehands.backup.repository import object_name as _object_name
+from safehands.backup.repository import (
+    KEYS,
+    MANIFESTS,
+    Repository,
+    digest,
+    manifest_name,
+    object_name,
+)
 from safehands.backup.tables import Table, tables
 from safehands.datasets import Outcome
 from safehands.errors import BackupBroken
@@ -78,6 +84,7 @@ class _Memory:
 
     parts: Mapping[tuple[str, str], Part]
     lost: tuple[tuple[str, str], ...]
+    keys_lost: int
     generations: tuple[Generation, ...]
     keys: tuple[Segment, ...]
     number: int
@@ -96,10 +103,10 @@ class _Job:
     def key(self) -> bytes:
         return digest_key(self.store.provider, DIGEST_PURPOSE)
 
-    def write(self, name_of: Any, data: bytes) -> tuple[str, int]:
+    def write(self, name_of: Callable[[bytes], str], data: bytes) -> tuple[str, int]:
         """Encrypt, announce, put, read back; return name and size."""
         sealed = age.encrypt(data, self.recipients)
-        name: str = name_of(sealed)
+        name = name_of(sealed)
         self.repository.announce(name)
         self.repository.put(name, sealed)
         if self.repository.get(name) != sealed:
@@ -187,11 +194,13 @@ def _memory(repository: Repository, store: Store) -> _Memory:
         keys = _newest_keys(connection)
     known = [Part(r.part, _table_of(r.part), r.rows, r.bytes, r.object, r.content) for r in rows]
     there = {p for p in known if repository.size(p.object) == p.bytes}
+    segments = tuple(k for k in keys if repository.size(k.name) == k.bytes)
     return _Memory(
         parts={(p.part, p.content): p for p in known if p in there},
         lost=tuple((p.part, p.content) for p in known if p not in there),
         generations=tuple(Generation(*m) for m in manifests if repository.size(m[0]) is not None),
-        keys=tuple(k for k in keys if repository.size(k.name) == k.bytes),
+        keys=segments,
+        keys_lost=len(keys) - len(segments),
         number=len(manifests) + 1,
     )
 
@@ -238,11 +247,11 @@ def _take(job: _Job, draft: _Draft, connection: Raw, table: Table) -> None:
 
 
 def _keep(job: _Job, draft: _Draft, table: Table, piece: Slice, rows: pa.Table) -> None:
-    shown = _without_keys(rows) if table.name == "subject" else rows
+    shown = without_keys(rows) if table.name == "subject" else rows
     content = content_digest(shown, job.key)
     known = job.memory.parts.get((piece.part, content))
     if known is None:
-        name, size = job.write(_object_name, to_parquet(shown, piece.part))
+        name, size = job.write(object_name, to_parquet(shown, piece.part))
         known = Part(piece.part, table.name, rows.num_rows, size, name, content)
         draft.written += 1
     draft.parts.append(known)
@@ -258,9 +267,8 @@ def _revision(connection: Connection) -> str:
 def _claim(job: _Job, draft: _Draft) -> tuple[Claim, dict[str, Any] | None]:
     """Return the claim of this content, and the recorded result if it holds already.
 
-    The key segment is covered: it is made of subjects' and tombstones' rows, and an epoch opened
-    changes the table ``epoch``. When a recorded generation has been lost from the folder, the
-    claim is made anew under a higher attempt.
+    When files of a recorded generation are gone from the folder, its claim does not count, and
+    the claim is made anew under a higher attempt.
     """
     content = [[part.part, part.content] for part in draft.parts]
     segment = content_digest(draft.salts.table(), job.key)
@@ -277,7 +285,7 @@ def _claim(job: _Job, draft: _Draft) -> tuple[Claim, dict[str, Any] | None]:
 
 def _intact(job: _Job, earlier: Mapping[str, Any]) -> bool:
     named = Generation(earlier["details"]["manifest"], earlier["details"]["manifest_digest"])
-    if job.memory.lost or named not in job.memory.generations:
+    if job.memory.lost or job.memory.keys_lost or named not in job.memory.generations:
         return False
     return digest((job.repository.folder / named.name).read_bytes()) == named.digest
 

@@ -128,9 +128,10 @@ def _opened(landing: Path, name: str, label: str) -> Iterator[BinaryIO]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError as error:
         raise BadInput("ingest.cannot_open", file=label, reason=_reason(error)) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BadInput("ingest.not_a_file", file=label)
     with os.fdopen(descriptor, "rb") as handle:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise BadInput("ingest.not_a_file", file=label)
         yield handle
 
 

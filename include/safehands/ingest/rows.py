@@ -44,7 +44,7 @@ class Rows:
                 numbers = batch.rows.filter(fresh).to_pylist()
                 for row, payload in zip(numbers, _payload(raw, fresh), strict=True):
                     self.set_aside(row, rule, name, payload)
-                reasons[rule] += len(numbers)
+                reasons.update([rule] * len(numbers))
                 good = pc.invert(mask) if good is None else pc.and_not(good, mask)
         return good
 

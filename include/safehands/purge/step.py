@@ -36,6 +36,7 @@ def purge(night: Night, store: Store, now: datetime) -> Outcome:
     if night.business_date > now.astimezone(SHANGHAI).date():
         raise RetentionRefused("purge.future_date", date=night.business_date.isoformat())
     due = plan_purge(night.policy, night.business_date)
+    _index_months(store)
     counts: dict[str, int] = {}
     fresh = False
     for owner in owners(store).values():
@@ -136,6 +137,12 @@ def _forget(
         connection.execute(text(_TOMBSTONE), graves)
         connection.execute(text("DELETE FROM subject WHERE subject_id = :id"), graves)
     return len(graves)
+
+
+def _index_months(store: Store) -> None:
+    """Build the index from people to parcels for months that were loaded for the first time."""
+    with store.begin() as connection:
+        connection.execute(text("SELECT index_months()"))
 
 
 def _drop_months(store: Store) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 from sqlalchemy import Connection
 
@@ -167,22 +168,13 @@ def _native(raw: bytes, kind: str) -> Array:
 def _dense(ids: Array) -> tuple[Ints, int]:
     """Number equal ids alike, from 0, and return how many there are."""
     halves = ids.view(np.uint64).reshape(-1, 2)
-    order = np.argsort(halves[:, 0])
-    if not _sorted_by_one_half(halves[order]):
-        order = np.lexsort((halves[:, 1], halves[:, 0]))
-    ordered = halves[order]
-    fresh = np.ones(len(ids), dtype=np.int64)
-    fresh[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
-    numbers = np.empty(len(ids), dtype=np.int64)
-    numbers[order] = np.cumsum(fresh) - 1
-    return numbers, int(fresh.sum())
-
-
-def _sorted_by_one_half(ordered: Array) -> bool:
-    """Say whether ids with the same first half are the same: random ids practically always are."""
-    first = ordered[1:, 0] == ordered[:-1, 0]
-    second = ordered[1:, 1] == ordered[:-1, 1]
-    return bool((first == (first & second)).all())
+    numbers, found = pd.factorize(halves[:, 0])
+    second = np.empty(len(found), dtype=np.uint64)
+    second[numbers] = halves[:, 1]
+    if (second[numbers] != halves[:, 1]).any():
+        # Two ids share their first half, which random ids practically never do.
+        numbers, found = pd.factorize(pd.MultiIndex.from_arrays([halves[:, 0], halves[:, 1]]))
+    return numbers.astype(np.int64), len(found)
 
 
 def _nullable(values: Ints) -> pa.Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safehands.sample.bench import write_bench, write_bench_csv
 from safehands.sample.facts import BenchFacts, FileFacts, OwnerFacts, SampleFacts
 from safehands.sample.write import SEED, write_sample
 
@@ -11,5 +12,7 @@ __all__ = [
     "FileFacts",
     "OwnerFacts",
     "SampleFacts",
+    "write_bench",
+    "write_bench_csv",
     "write_sample",
 ]

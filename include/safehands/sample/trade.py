@@ -6,7 +6,7 @@ business date tells the same story one day on: the same parcels, more of them co
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Any
@@ -29,9 +29,11 @@ __all__ = [
     "Pace",
     "Shop",
     "Trade",
+    "days_of",
     "epoch_day",
     "trade_of",
     "waybills",
+    "weekday_weight",
 ]
 
 DAY = 86_400
@@ -60,7 +62,7 @@ class Shop:
     """One station. ``number`` (0–9) goes into its waybills; ``customers`` are positions of people.
 
     ``per_day`` parcels arrive on an average day, for the last ``days`` days; ``archived`` a day
-    are left of long ago.
+    are left of long ago. ``plan``: exactly how many arrived, by age in days, instead.
     """
 
     number: int
@@ -69,6 +71,7 @@ class Shop:
     days: int = 60
     archived: float = 0.0
     pace: Pace = Pace()
+    plan: Ints | None = None
 
 
 @dataclass(frozen=True)
@@ -117,18 +120,21 @@ def epoch_day(day: date) -> int:
     return (day - date(1970, 1, 1)).days
 
 
-def trade_of(
-    shop: Shop, seed: int, business_date: date, choose: Callable[[Rng, int], Ints] | None = None
-) -> Trade:
-    """Make the parcels that an export of ``business_date`` holds.
-
-    ``choose(rng, count)`` picks whose parcels they are (positions in ``shop.customers``); by
-    default some people have many and most have few.
-    """
-    days = [
-        _day(shop, seed, business_date, age, choose or _few_have_many(shop)) for age in _ages(shop)
-    ]
+def trade_of(shop: Shop, seed: int, business_date: date) -> Trade:
+    """Make the parcels that an export of ``business_date`` holds."""
+    days = list(days_of(shop, seed, business_date))
     return days[0].joined(days[1:])
+
+
+def days_of(shop: Shop, seed: int, business_date: date) -> Iterator[Trade]:
+    """Make the parcels of an export day by day, oldest first."""
+    for age in _ages(shop):
+        yield _day(shop, seed, business_date, age)
+
+
+def weekday_weight(day: date) -> float:
+    """Return how busy a day of the week is; 1 is about average."""
+    return _WEEKDAYS[day.weekday()]
 
 
 def _ages(shop: Shop) -> list[int]:
@@ -136,19 +142,21 @@ def _ages(shop: Shop) -> list[int]:
     return [*old, *reversed(range(shop.days))]
 
 
-def _few_have_many(shop: Shop) -> Callable[[Rng, int], Ints]:
-    size = len(shop.customers)
-    return lambda rng, count: (size * rng.random(count) ** 1.7).astype(np.int64)
+def _count(rng: Rng, shop: Shop, day: date, age: int) -> int:
+    if shop.plan is not None:
+        return int(shop.plan[age])
+    old = age >= _ARCHIVED[0].start
+    return int(rng.poisson(shop.archived if old else shop.per_day * weekday_weight(day)))
 
 
-def _day(
-    shop: Shop, seed: int, business_date: date, age: int, choose: Callable[[Rng, int], Ints]
-) -> Trade:
+def _few_have_many(rng: Rng, size: int, count: int) -> Ints:
+    return (size * rng.random(count) ** 1.7).astype(np.int64)
+
+
+def _day(shop: Shop, seed: int, business_date: date, age: int) -> Trade:
     day = business_date - timedelta(days=age)
     rng = stream(seed, shop.number, day.toordinal())
-    old = age >= _ARCHIVED[0].start
-    mean = shop.archived if old else shop.per_day * _WEEKDAYS[day.weekday()]
-    count = int(rng.poisson(mean))
+    count = _count(rng, shop, day, age)
     arrived = epoch_day(day) * DAY + np.sort(_second(rng, count))
     closing = epoch_day(business_date) * DAY + CLOSING
     collected, status = _fate(rng, arrived, closing, shop.pace, age)
@@ -157,8 +165,8 @@ def _day(
         arrived=arrived,
         collected=collected,
         status=status,
-        expired=np.full(count, old),
-        person=shop.customers[choose(rng, count)],
+        expired=np.full(count, age >= _ARCHIVED[0].start),
+        person=shop.customers[_few_have_many(rng, len(shop.customers), count)],
         relative=rng.random(count) < 0.03,
         carrier=carrier,
         serial=_serial(rng, shop.number, day.toordinal(), count),

@@ -6,8 +6,8 @@ code of carrier and number; null in exact repeats of a row), ``newest_arrival`` 
 station), ``status_if_collected`` and ``status_if_not_collected`` (the status of rows with and
 without a pick-up time); lists of people get ``person`` (a code of station and phone); the
 pseudonymised table gets ``parcel_key`` (a code of controller and token), ``token_bytes`` (a token's
-length), ``district_listed`` and ``mobile_like`` (0 or 1) and ``extra_text_columns`` (their number, in
-the first row).
+length), ``district_listed`` and ``mobile_like`` (0 or 1) and ``extra_text_columns`` (their number,
+in the first row).
 """
 
 from __future__ import annotations

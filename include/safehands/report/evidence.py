@@ -1,0 +1,160 @@
+"""What the store can prove of one night, read as plain data: counts, rules, digests, dates.
+
+Nothing here opens a sealed column, and no subject id, token or cell is selected. The role
+``safehands_pipeline`` reads; what is guarded by row-level security is read owner by owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from safehands.datasets import safe_name
+from safehands.night import Night
+from safehands.store import Store
+from safehands.store.register import Owner, owners
+
+__all__ = ["ROWS_SHOWN", "gather", "newest_checkpoint", "own_step"]
+
+ROWS_SHOWN = 20
+"""How many row numbers a report names per rule and file."""
+
+own_step = "report"
+
+
+def gather(night: Night, store: Store) -> dict[str, Any]:
+    """Return the night's evidence as JSON types, in an order that depends on nothing else.
+
+    ``owners``, ``stations``, ``files``, ``quarantine``, ``waiting``, ``steps``, ``quality`` and
+    ``backup``. What a report itself adds to the store (its ledger entry, its step result, its
+    assessments) is left out, so that a second look finds the same.
+    """
+    with store.begin() as connection:
+        shared = _shared(connection, night)
+    held = [_owner(store, night, owner) for owner in owners(store).values()]
+    kinds = {row["code"]: row for row in shared.pop("owners")}
+    return {
+        **shared,
+        "business_date": night.business_date.isoformat(),
+        "run": night.run,
+        "policy": night.policy.digest,
+        "owners": [{**kinds[one["code"]], **one["counts"]} for one in held],
+        "quarantine": [row for one in held for row in one["quarantine"]],
+        "waiting": sum(one["waiting"] for one in held),
+    }
+
+
+def newest_checkpoint(connection: Connection) -> dict[str, Any] | None:
+    """Return size and text of the newest signed checkpoint of the ledger."""
+    found = _rows(connection, _CHECKPOINT)
+    return found[0] if found else None
+
+
+def _shared(connection: Connection, night: Night) -> dict[str, Any]:
+    values = {"day": night.business_date, "own": own_step}
+    return {
+        "owners": _rows(connection, _OWNERS),
+        "roles": _rows(connection, _ROLES),
+        "stations": _rows(connection, _STATIONS),
+        "files": [_file(row) for row in _rows(connection, _FILES, values)],
+        "steps": _steps(_rows(connection, _STEPS, values)),
+        "quality": _rows(connection, _QUALITY, values),
+        "backup": next(iter(_rows(connection, _BACKUP, values)), None),
+    }
+
+
+def _owner(store: Store, night: Night, owner: Owner) -> dict[str, Any]:
+    values = {"day": night.business_date, "shown": ROWS_SHOWN}
+    with store.begin(controller=owner.id) as connection:
+        quarantine = _rows(connection, _QUARANTINE, values)
+        return {
+            "code": owner.code,
+            "counts": _rows(connection, _COUNTS)[0],
+            "quarantine": [{**row, "sheet": safe_name(row["sheet"])} for row in quarantine],
+            "waiting": _rows(connection, _WAITING, values)[0]["rows"],
+        }
+
+
+def _rows(
+    connection: Connection, query: str, values: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    return [dict(row) for row in connection.execute(text(query), values or {}).mappings()]
+
+
+def _file(row: dict[str, Any]) -> dict[str, Any]:
+    """Keep of a batch what is shown: its problem, or what was not collected from it."""
+    facts = row.pop("facts")
+    sheets = facts.get("sheets", [])
+    dropped = {(sheet["dataset"], name) for sheet in sheets for name in sheet["dropped"]}
+    return {
+        **row,
+        "label": safe_name(row["label"]),
+        "read": int(facts.get("read", 0)),
+        "out": int(facts.get("out", 0)),
+        "undeclared": int(facts.get("undeclared", 0)),
+        "dropped": [list(pair) for pair in sorted(dropped)],
+    }
+
+
+def _steps(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add up the shards of each step, in the order in which the steps were first recorded."""
+    steps: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        empty = {"step": row["step"], "shards": 0, "counts": {}, "reasons": {}, "seconds": 0.0}
+        step = steps.setdefault(row["step"], empty)
+        step["shards"] += 1
+        step["seconds"] = round(step["seconds"] + row["seconds"], 3)
+        for part in ("counts", "reasons"):
+            for name, number in row[part].items():
+                step[part][name] = step[part].get(name, 0) + number
+    return list(steps.values())
+
+
+_OWNERS = "SELECT code, name, kind FROM controller ORDER BY code"
+_ROLES = (
+    "SELECT c.code AS owner, r.dataset, r.role, r.by_whom FROM record_set r"
+    " JOIN controller c ON c.id = r.controller_id ORDER BY 1, 2"
+)
+_STATIONS = (
+    "SELECT s.code, s.name, c.code AS owner FROM station s"
+    " JOIN controller c ON c.id = s.controller_id ORDER BY 1"
+)
+_FILES = (
+    "SELECT s.code AS station, b.label, b.state, b.problem, b.facts FROM batch b"
+    " JOIN station s ON s.id = b.station_id WHERE b.business_date = :day"
+    " ORDER BY s.code, b.label, b.id"
+)
+_STEPS = (
+    "SELECT step, counts, reasons, seconds FROM step_result"
+    " WHERE business_date = :day AND step <> :own ORDER BY id"
+)
+# A station that brought nothing tonight is shown with its newest verdicts, under their date.
+_QUALITY = (
+    "SELECT q.station, q.business_date::text AS day, q.dataset, q.suite, q.rule, q.dimension,"
+    " q.severity, sum(q.evaluated)::bigint AS evaluated, sum(q.failed)::bigint AS failed"
+    " FROM quality_result q WHERE q.business_date = (SELECT max(n.business_date)"
+    " FROM quality_result n WHERE n.station = q.station AND n.business_date <= :day)"
+    " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 3, 4, 5"
+)
+_BACKUP = (
+    "SELECT business_date::text AS day, manifest, facts FROM backup"
+    " WHERE business_date <= :day ORDER BY business_date DESC, id DESC LIMIT 1"
+)
+_COUNTS = (
+    "SELECT (SELECT count(*) FROM subject) AS people, (SELECT count(*) FROM parcel) AS parcels,"
+    " (SELECT count(*) FROM parcel WHERE subject_id IS NULL) AS unlinked,"
+    " (SELECT count(*) FROM preference) AS preferences,"
+    " (SELECT count(*) FROM tombstone) AS tombstones"
+)
+_QUARANTINE = (
+    "SELECT q.rule, q.dataset, s.code AS station, b.label AS file, q.sheet,"
+    " q.column_name AS column, count(*) AS rows,"
+    " (array_agg(q.row_number ORDER BY q.row_number))[1:CAST(:shown AS int)] AS shown"
+    " FROM quarantine q JOIN batch b ON b.id = q.batch_id JOIN station s ON s.id = b.station_id"
+    " WHERE q.day = :day GROUP BY q.rule, q.dataset, s.code, b.id, b.label, q.sheet, q.column_name"
+    " ORDER BY q.rule, s.code, b.label, b.id, q.sheet, q.column_name"
+)
+_WAITING = "SELECT count(*) AS rows FROM quarantine WHERE day < :day"
+_CHECKPOINT = "SELECT size, note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1"

@@ -1,0 +1,111 @@
+"""How old the oldest kept row is under each retention rule, and whether anything is overdue."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from safehands.keys import FileProvider
+from safehands.night import Night
+from safehands.store import Store
+from safehands.store.register import owners
+
+__all__ = ["retention"]
+
+
+def retention(night: Night, store: Store) -> list[dict[str, Any]]:
+    """Return per rule of policy: ``rule``, ``held`` rows, ``oldest`` in days (``None`` if none or
+    not counted), ``overdue`` rows.
+
+    Days are Asia/Shanghai calendar days up to the business date. Overdue means: past the time that
+    policy sets, and still there after tonight's purge.
+    """
+    found = {name: _Held() for name in night.policy.retention}
+    for owner in owners(store).values():
+        with store.begin(controller=owner.id) as connection:
+            for rule in found.keys() & _QUERIES.keys():
+                found[rule].add(_held(connection, night, rule))
+    for rule, kind in _DAY_KEYS.items():
+        if rule in found and rule not in _QUERIES:
+            found[rule].add(_keys(store.provider, night, kind, rule))
+    return [{"rule": rule, **held.record(night.business_date)} for rule, held in found.items()]
+
+
+class _Held:
+    """Numbers of one rule over all owners."""
+
+    def __init__(self) -> None:
+        self.held, self.overdue = 0, 0
+        self.oldest: date | None = None
+
+    def add(self, part: tuple[int, date | None, int]) -> None:
+        self.held += part[0]
+        self.overdue += part[2]
+        days = [day for day in (self.oldest, part[1]) if day is not None]
+        self.oldest = min(days, default=None)
+
+    def record(self, today: date) -> dict[str, Any]:
+        age = None if self.oldest is None else max(0, (today - self.oldest).days)
+        return {"held": self.held, "oldest": age, "overdue": self.overdue}
+
+
+def _held(connection: Connection, night: Night, rule: str) -> tuple[int, date | None, int]:
+    before: datetime = night.horizon(night.policy.keep_days(rule))
+    count, oldest, overdue = connection.execute(text(_QUERIES[rule]), {"before": before}).one()
+    return count, oldest, overdue
+
+
+def _keys(
+    provider: FileProvider, night: Night, kind: str, rule: str
+) -> tuple[int, date | None, int]:
+    before = night.horizon(night.policy.keep_days(rule)).date()
+    names = provider.names(f"day/{kind}")
+    days = [date.fromisoformat(name.rsplit("/", 1)[1]) for name in names]
+    return len(days), min(days, default=None), sum(day < before for day in days)
+
+
+_DAY_KEYS = {"landing_archive": "archive"}
+_LOCAL = "(min({0}) AT TIME ZONE 'Asia/Shanghai')::date"
+_WAITS = "p.collected_at IS NULL AND p.status <= 1"
+
+
+def _aged(event: str, source: str) -> str:
+    oldest = _LOCAL.format(event)
+    return f"SELECT count(*), {oldest}, count(*) FILTER (WHERE {event} < :before) FROM {source}"
+
+
+# The conditions are those of the step purge, so that nothing it has to keep is called overdue.
+_QUERIES = {
+    "pickup_record": _aged("collected_at", "parcel WHERE collected_at IS NOT NULL"),
+    "never_collected": _aged("arrived_at", "parcel WHERE collected_at IS NULL"),
+    "contact_detail": _aged(
+        "event",
+        "(SELECT CASE WHEN a.waits THEN NULL ELSE greatest(s.last_seen, a.newest) END AS event"
+        " FROM subject s LEFT JOIN (SELECT p.subject_id, bool_or(p.collected_at IS NULL) AS waits,"
+        f" max(p.collected_at) AS newest FROM parcel p WHERE p.collected_at >= :before OR ({_WAITS})"
+        " GROUP BY 1) a USING (subject_id) WHERE s.detail = 0 AND NOT s.restricted) kept",
+    ),
+    "custody_detail": (
+        "SELECT count(*), NULL::date, count(*) FILTER (WHERE NOT EXISTS (SELECT FROM parcel p"
+        " WHERE p.waybill = c.waybill AND p.arrived_at = c.arrived_at"
+        f" AND {_WAITS}) AND CAST(:before AS timestamptz) IS NOT NULL) FROM custody c"
+    ),
+    "idle_preference": _aged(
+        "event",
+        "(SELECT greatest(f.updated_at, s.last_seen) AS event FROM preference f"
+        " LEFT JOIN subject s USING (subject_id)) kept",
+    ),
+    "person_without_parcels": _aged(
+        "s.last_seen",
+        "subject s WHERE NOT s.restricted"
+        " AND NOT EXISTS (SELECT FROM parcel p WHERE p.subject_id = s.subject_id)"
+        " AND NOT EXISTS (SELECT FROM preference f WHERE f.subject_id = s.subject_id)",
+    ),
+    "quarantine": (
+        "SELECT count(*), min(day), count(*) FILTER"
+        " (WHERE day < (CAST(:before AS timestamptz) AT TIME ZONE 'Asia/Shanghai')::date)"
+        " FROM quarantine"
+    ),
+}

@@ -1,0 +1,119 @@
+"""Fixtures: one embedded PostgreSQL per test process, one cloned database per test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from safehands import embedded
+from safehands.installation import Installation, open_installation
+from safehands.keys import FileProvider, RunKey
+from safehands.night import Night
+from safehands.policy import Policy, load_policy
+from safehands.settings import Settings
+from safehands.store import Store, prepare_store
+
+ROOT = Path(__file__).resolve().parents[1]
+BUSINESS_DATE = date(2026, 11, 23)
+NOW = datetime(2026, 11, 24, 2, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
+TEMPLATE = "sh_template"
+
+
+def fixed_clock() -> datetime:
+    """The clock of all tests: the night after the business date."""
+    return NOW
+
+
+class Cluster:
+    """A running server with a prepared template database and the root key it belongs to."""
+
+    def __init__(self, home: Path) -> None:
+        self.place = embedded.Place(home)
+        self.server = embedded.start(self.place, durable=False)
+        self.keys = home / "root-keys"
+        self.made = 0
+        template = Store(self.server.url(TEMPLATE), FileProvider(self.keys, home / "second"))
+        prepare_store(template)
+        template.close()
+
+    def clone(self) -> str:
+        """Return the administrator's URL of a fresh copy of the template."""
+        self.made += 1
+        name = f"sh_test_{self.made}"
+        with psycopg.connect(**self.server.conninfo("postgres"), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+        return self.server.url(name)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    home = Path(tempfile.mkdtemp(prefix="sh-tests-"))
+    made = Cluster(home)
+    yield made
+    embedded.remove(made.place)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def policy() -> Policy:
+    return load_policy(ROOT / "include" / "policy")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of an empty home without a database; the landing folder exists."""
+    made = Settings.read({}, home=str(tmp_path / "home"), lang="en", workers="1")
+    made.landing.mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def provider(cluster: Cluster, settings: Settings) -> FileProvider:
+    """A key provider of its own, with the template's root key."""
+    settings.keys.mkdir(parents=True, mode=0o700)
+    shutil.copy2(cluster.keys / "root.key", settings.keys / "root.key")
+    return FileProvider(settings.keys, settings.keys_second)
+
+
+@pytest.fixture
+def store(cluster: Cluster, provider: FileProvider) -> Iterator[Store]:
+    """A migrated, empty store."""
+    made = Store(cluster.clone(), provider)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def install(
+    cluster: Cluster, settings: Settings, provider: FileProvider
+) -> Iterator[Callable[[], Installation]]:
+    """A function that opens the test's installation (again): the same home, keys and database."""
+    url = cluster.clone()
+    opened: list[Installation] = []
+
+    def open_again() -> Installation:
+        opened.append(open_installation(replace(settings, database_url=url), fixed_clock))
+        return opened[-1]
+
+    yield open_again
+    for inst in opened:
+        inst.close()
+
+
+@pytest.fixture
+def inst(install: Callable[[], Installation]) -> Installation:
+    return install()
+
+
+@pytest.fixture
+def night(settings: Settings, policy: Policy) -> Night:
+    """A night on the business date with a throw-away run key."""
+    return Night("nightly-test", BUSINESS_DATE, settings, policy, RunKey("t", b"k" * 32))
