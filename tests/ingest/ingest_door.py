@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-import openpyxl
+import openpyxl  # type: ignore[import-untyped]
 
 from safehands.artifacts import read_artifact
 from safehands.datasets import Handoff, Problem, Shard

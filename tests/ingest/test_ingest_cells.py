@@ -148,8 +148,9 @@ def test_times(door: Door, text: str, expected: datetime | None) -> None:
         "昨天",
         "2026-11-23 25:00",
         "12026-11-23",
-    ]
-    + ["0001-01-01 00:00:00", "99999.5"],
+        "0001-01-01 00:00:00",
+        "99999.5",
+    ],
 )
 def test_unreadable_times(door: Door, text: str) -> None:
     body = rows(6)
@@ -184,8 +185,12 @@ def test_serial_numbers_of_1904(door: Door) -> None:
 
 @pytest.mark.parametrize(
     ("text", "kilograms"),
-    [("1.5", 1.5), ("1.5kg", 1.5), ("1.5 KG", 1.5), ("1.5公斤", 1.5), ("1.5千克", 1.5)]
-    + [
+    [
+        ("1.5", 1.5),
+        ("1.5kg", 1.5),
+        ("1.5 KG", 1.5),
+        ("1.5公斤", 1.5),
+        ("1.5千克", 1.5),
         ("500g", 0.5),
         ("500克", 0.5),
         ("3斤", 1.5),
@@ -229,9 +234,15 @@ def test_names(door: Door, text: str, name: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("text", "waybill"),
-    [("SF1000000001", "SF1000000001"), (" sf1000000001 ", "SF1000000001")]
-    + [("'773012345678901", "773012345678901"), ("73100000000000.0", "73100000000000")]
-    + [("ＳＦ1000000001", "SF1000000001"), ("JDX01-1-1-", "JDX01-1-1-"), ("", None)],
+    [
+        ("SF1000000001", "SF1000000001"),
+        (" sf1000000001 ", "SF1000000001"),
+        ("'773012345678901", "773012345678901"),
+        ("73100000000000.0", "73100000000000"),
+        ("ＳＦ1000000001", "SF1000000001"),
+        ("JDX01-1-1-", "JDX01-1-1-"),
+        ("", None),
+    ],
 )
 def test_waybills(door: Door, text: str, waybill: str | None) -> None:
     body = [[text, *row[1:]] for row in rows(2)]

@@ -54,9 +54,9 @@ def test_xlsx(door: Door) -> None:
 
 
 def test_xlsx_with_types_and_a_margin(door: Door) -> None:
+    wall = datetime(2026, 11, 23, 8, 1, 2)  # noqa: DTZ001
     body: list[list[Any]] = [
-        [None, r[0], r[1], int(r[2]), datetime(2026, 11, 23, 8, 1, 2), 1.5, r[5], r[6]]
-        for r in TABLE[1:]
+        [None, r[0], r[1], int(r[2]), wall, 1.5, r[5], r[6]] for r in TABLE[1:]
     ]
     check(door.one("a.xlsx", xlsx(("快件台账", [[], [None, *HEADER], *body]))), 3)
 

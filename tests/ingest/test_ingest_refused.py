@@ -15,6 +15,7 @@ from safehands import errors
 from safehands.datasets import Problem, Shard, SourceFile
 from safehands.ingest import door as door_module
 from safehands.ingest import ingest
+from safehands.ingest.ingest import _read_file
 from safehands.messages import LANGUAGES, say
 
 GOOD = csv_text([HEADER, *rows(4)])
@@ -249,6 +250,7 @@ def test_quote_inside_a_cell_is_a_character(door: Door) -> None:
     body = rows(4)
     body[2][6] = '12"屏'
     assert door.one("a.csv", csv_text([HEADER, *body]))[2]["remark"] == '12"屏'
+    assert door.one("a.csv", csv_text([HEADER, *body[:3]]).rstrip())[2]["remark"] == '12"屏'
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.xlsx", "a.parquet", "a.jsonl"])
@@ -301,8 +303,16 @@ def test_file_names_with_numbers_are_starred(door: Door) -> None:
     assert problem.params["file"] == "station/***********.csv"
 
 
-def test_no_error_keeps_what_it_was_raised_from(door: Door) -> None:
-    """A chained exception could quote cells: none may hang on ours."""
+def test_record_longer_than_a_block(door: Door) -> None:
     row = [*ROW[:3], "x" * 5_000_000, *ROW[4:]]
     problem = door.refused("a.csv", csv_text([HEADER, *rows(300), row]))
     check(problem, errors.BadInput, "ingest.row_too_long")
+
+
+def test_errors_hide_what_they_were_raised_from(door: Door) -> None:
+    """A chained exception could quote cells: a traceback of ours must not show it."""
+    door.put("a.parquet", parquet()[:-300] + bytes(296) + b"PAR1")
+    [file] = door.shard().files
+    with pytest.raises(errors.TruncatedFile) as caught:
+        _read_file(file, 0, door.night)
+    assert caught.value.__suppress_context__

@@ -65,7 +65,7 @@ class TextTable:
     def _check_end(self, stream: Utf8Stream, parse: _Parse, line: Line, width: int) -> None:
         unterminated = not stream.tail.endswith((b"\n", b"\r"))
         cut = unterminated and parse.short_row == parse.last_row and parse.last_row > line.row
-        if cut or (stream.quotes % 2 and _ends_quoted(stream.tail)):
+        if cut or (stream.quotes % 2 and _ends_quoted(stream.tail, self.delimiter)):
             raise TruncatedFile("ingest.cut_record", file=self._label, row=parse.last_row)
         ends = parse.last_row - line.row - unterminated
         if self._quoted_lines(stream) and stream.newlines > ends:
@@ -261,8 +261,14 @@ def _swallows(cell: str, delimiter: str, width: int) -> bool:
     return "\n" in cell and width > 1 and cell.count(delimiter) >= width - 1
 
 
-def _ends_quoted(tail: bytes) -> bool:
-    return tail.rpartition(b"\n")[2].count(b'"') % 2 == 1
+def _ends_quoted(tail: bytes, delimiter: str) -> bool:
+    """Say whether the last line ends inside a quoted cell; a quote within a cell opens nothing."""
+    line = tail.rpartition(b"\n")[2].decode("utf-8", "ignore")
+    try:
+        list(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        return "unexpected end" in str(error)
+    return False
 
 
 def _delimiter(text: str) -> str:

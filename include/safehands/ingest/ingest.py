@@ -146,15 +146,12 @@ class _Read:
 
 def _read_file(file: SourceFile, index: int, night: Night) -> _Read:
     refused: BadInput | None = None
-    for opened in attempts(night.settings.landing, file):
+    for opener in attempts(night.settings.landing, file):
         try:
-            return _FileReader(file, index, night, opened).read()
-        except WrongEncoding as problem:
-            refused = refused or problem
-        except UnknownHeader as problem:
-            refused = problem if refused is None or isinstance(refused, WrongEncoding) else refused
-            if opened.encoding in {"", "utf-8"}:
-                break
+            return _FileReader(file, index, night, opener()).read()
+        except (WrongEncoding, UnknownHeader) as problem:
+            # What a later encoding says is missing tells more than that an earlier one was wrong.
+            refused = problem if isinstance(refused, WrongEncoding | None) else refused
     raise refused or EmptyFile("ingest.empty", file=file.label)
 
 
@@ -195,7 +192,7 @@ class _FileReader:
         raise unknown[0] if unknown else EmptyFile("ingest.empty", file=self._file.label)
 
     def _find(self, table: RawTable) -> Found:
-        return find(table.head, self._policy, self._file.label, safe_name(table.sheet))
+        return find(table.head, self._policy, self._file.label, _shown(table.sheet))
 
     def _read_table(self, table: RawTable, found: Found) -> None:
         rows = Rows(self._index, table.sheet, found.dataset)
@@ -280,7 +277,7 @@ class _FileReader:
             raise TruncatedFile(
                 "ingest.fewer_rows",
                 file=self._file.label,
-                sheet=safe_name(table.sheet),
+                sheet=_shown(table.sheet),
                 expected=expected,
                 found=records,
             )
@@ -298,3 +295,7 @@ class _FileReader:
                 "dropped": list(found.dropped),
             }
         )
+
+
+def _shown(sheet: str) -> str:
+    return safe_name(sheet) or "-"

@@ -23,24 +23,28 @@ __all__ = ["attempts"]
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 
 
-def attempts(landing: Path, file: SourceFile) -> Iterator[Opened]:
-    """Open ``file`` in the likeliest way, then (another encoding) in the next likely.
+def attempts(landing: Path, file: SourceFile) -> Iterator[Callable[[], Opened]]:
+    """Name the ways to open ``file``, likeliest first; they differ in the encoding of text.
 
-    The caller goes on to the next only when the one before raised ``WrongEncoding`` or, for the
-    Chinese encodings, ``UnknownHeader``. Raises what ``door`` raises.
+    The caller goes on to the next only when the one before raised ``WrongEncoding`` or
+    ``UnknownHeader``. Raises what ``door`` raises.
     """
     opener = partial(open_source, landing, file)
     with opener() as handle:
         kind = check_type(handle, file.path, file.label)
         head = handle.read(HEAD_BYTES)
     if kind in {"text", "json"}:
-        table = TextTable if kind == "text" else JsonTable
         for encoding in candidates(head, file.label):
-            yield Opened([table(opener, encoding, file.label, file.digest)], encoding=encoding)
+            yield partial(_text, opener, file, kind, encoding)
     elif kind == "parquet":
-        yield Opened([ParquetTable(opener, file.label, file.digest)])
+        yield lambda: Opened([ParquetTable(opener, file.label, file.digest)])
     else:
-        yield _workbook(opener, file, zipped=kind != "xls")
+        yield partial(_workbook, opener, file, zipped=kind != "xls")
+
+
+def _text(opener: Opener, file: SourceFile, kind: str, encoding: str) -> Opened:
+    table = TextTable if kind == "text" else JsonTable
+    return Opened([table(opener, encoding, file.label, file.digest)], encoding=encoding)
 
 
 def _workbook(opener: Opener, file: SourceFile, zipped: bool) -> Opened:

@@ -90,7 +90,7 @@ def search_forms(value: str) -> list[bytes]:
 
     Its text in five encodings (Big5 only where it has the characters); each of those in hex (both
     cases) and in base64 at all three alignments (standard and URL alphabet); JSON and Python
-    escapes, also escaped once more, as in JSON inside JSON; URL quoting (both cases). A phone
+    escapes, also escaped once more, as in JSON inside JSON; HTML entities; URL quoting. A phone
     also in groups. Text that was reversed is not among them.
     """
     forms: dict[bytes, None] = {}
@@ -133,6 +133,7 @@ def _escaped(text: str) -> Iterator[bytes]:
     once = json.dumps(text)[1:-1]
     for form in (once, once.replace("\\", "\\\\"), _shouted(once)):
         yield form.encode("ascii")
+    yield text.encode("ascii", "xmlcharrefreplace")
     for encoding in ("utf-8", "gb18030"):
         quoted = quote(text, safe="", encoding=encoding)
         yield from (quoted.encode(), quoted.lower().encode(), quoted.replace("%20", "+").encode())
@@ -206,27 +207,24 @@ def _parcels(day: date, prefix: str) -> list[Row]:
 
 
 def _plain_row(day: date, prefix: str, i: int) -> Row:
-    return {
-        **{"序号": i + 1, "运单号": f"YT{prefix}{i:09}", "快递公司": "圆通速递"},
-        **{"收件人": "测试", "收件人手机号": f"139000{i:05}", "收件地址": "深圳市南山区测试路1号"},
-        **{"取件码": f"1-1-{i:04}", "库位": "A-01", "状态": "待取件", "重量(kg)": 0.5},
-        **{"入库时间": _clock(day, 2, 9 + i % 9), "取件时间": "", "入库操作员": "小陈"},
-        **{"身份证号": "", "备注": "", "内部标记": ""},
-    }
+    cells = (
+        *(i + 1, f"YT{prefix}{i:09}", "圆通速递", "测试", f"139000{i:05}"),
+        *("深圳市南山区测试路1号", f"1-1-{i:04}", "A-01", "待取件", 0.5),
+        *(_clock(day, 2, 9 + i % 9), "", "小陈", "", "", ""),
+    )
+    return dict(zip(_CSV_HEADER, cells, strict=True))
 
 
 def _own_row(day: date, prefix: str, i: int, c: Canary) -> Row:
-    row = _plain_row(day, prefix, 100 + i)
-    remark = f"放门口，{c.name} {c.phone}，{c.address}，证件{c.id_number}"
     return {
-        **row,
-        **{"收件人": c.name, "收件人手机号": c.phone, "收件地址": c.address},
-        **{
-            "身份证号": c.id_number,
-            "备注": remark,
-            "内部标记": f"{c.name}/{c.phone}/{c.id_number}",
-        },
-        **{"入库操作员": c.name},
+        **_plain_row(day, prefix, 100 + i),
+        "收件人": c.name,
+        "收件人手机号": c.phone,
+        "收件地址": c.address,
+        "入库操作员": c.name,
+        "身份证号": c.id_number,
+        "备注": f"放门口，{c.name} {c.phone}，{c.address}，证件{c.id_number}",
+        "内部标记": f"{c.name}/{c.phone}/{c.id_number}",
     }
 
 
@@ -240,7 +238,7 @@ def _strays(day: date, prefix: str) -> Iterator[Row]:
 
 
 def _bad_rows(day: date, prefix: str) -> Iterator[Row]:
-    """Break one rule per row, with a canary in the other cells and, where it can be, in the bad one."""
+    """Break one rule per row, with canaries in the other cells and, where possible, in the bad."""
     faults: list[Row] = [
         {"入库时间": f"{CANARIES[0].name} {CANARIES[0].phone}"},
         {"取件时间": CANARIES[1].address},
@@ -284,7 +282,7 @@ def _sheets(day: date) -> list[Sheet]:
         Sheet("会员", [("姓名", "手机号", "地址", "身份证号", "微信昵称"), *people]),
         Sheet("偏好", _preference_rows(day)),
         Sheet("隐藏", [("姓名", "电话", "地址", "身份证号"), *hidden], hidden=True),
-        Sheet(CANARIES[3].name, [[CANARIES[3].phone, CANARIES[3].address]]),
+        Sheet("便签", [[CANARIES[3].name, CANARIES[3].phone], [CANARIES[3].address]]),
     ]
 
 
@@ -312,19 +310,26 @@ def _preference_rows(day: date) -> list[Sequence[Any]]:
     return [header, *rows]
 
 
+_ENGLISH = {
+    "运单号": "waybill_no",
+    "快递公司": "carrier",
+    "收件人": "receiver_name",
+    "收件人手机号": "receiver_phone",
+    "收件地址": "receiver_address",
+    "取件码": "pickup_code",
+    "库位": "slot",
+    "状态": "status",
+    "入库时间": "stored_at",
+    "取件时间": "picked_up_at",
+    "身份证号": "id_number",
+    "备注": "remark",
+    "内部标记": "user_agent",
+}
+
+
 def _table(day: date) -> pa.Table:
-    names = {
-        **{"运单号": "waybill_no", "快递公司": "carrier", "收件人": "receiver_name"},
-        **{
-            "收件人手机号": "receiver_phone",
-            "收件地址": "receiver_address",
-            "取件码": "pickup_code",
-        },
-        **{"库位": "slot", "状态": "status", "入库时间": "stored_at", "取件时间": "picked_up_at"},
-        **{"身份证号": "id_number", "备注": "remark", "内部标记": "user_agent"},
-    }
     rows = _parcels(day, "3")
-    columns = {new: [str(row[old]) for row in rows] for old, new in names.items()}
+    columns = {new: [str(row[old]) for row in rows] for old, new in _ENGLISH.items()}
     metadata = {"exported_by": f"{CANARIES[2].name} {CANARIES[2].phone}"}
     return pa.table(columns).replace_schema_metadata(metadata)
 
