@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import NOW
 from sqlalchemy import text
 
+from conftest import NOW
 from safehands import journal
 from safehands.errors import LedgerBroken
 from safehands.store import Store

@@ -24,6 +24,7 @@ from safehands import pseudonymise as pseudonymise_step
 from safehands import purge as purge_step
 from safehands import report as report_step
 from safehands import validate as validate_step
+from safehands.archive import archive
 from safehands.datasets import Handoff, Outcome, Shard
 from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
@@ -180,10 +181,10 @@ def _plan(inst: Installation, business_date: date) -> Plan:
     settings, head = inst.settings, Head.of(business_date)
     declared = _declared(inst)
     files = without_repeats(ingest_step.inventory(settings.landing, declared))
-    if not files:
+    known = set(_batches(inst, "state IS NOT NULL"))
+    if not files and not known:
         raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))
     register(inst.store, declared, business_date)
-    known = set(_batches(inst, "state IS NOT NULL"))
     fresh = [f for f in files if (f.station, f.identity) not in known]
     shards = cut_shards(fresh, declared, settings.shard_megabytes * 1_000_000)
     return Plan(head, shards, len(files) - len(fresh))
@@ -221,9 +222,14 @@ def purge(inst: Installation, head: Head) -> Outcome:
 
 
 def backup(inst: Installation, head: Head) -> Outcome:
-    """Write an encrypted generation and read back every new byte."""
-    work = partial(_whole, inst, head, backup_step.backup)
-    return guard.guarded("backup", work)
+    """Write an encrypted generation and read back every new byte.
+
+    Then, where the setting asks for it, move the loaded exports into the encrypted archive.
+    """
+    outcome = guard.guarded("backup", partial(_whole, inst, head, backup_step.backup))
+    if inst.settings.archive_landing:
+        guard.guarded("backup", partial(_whole, inst, head, archive))
+    return outcome
 
 
 def report(inst: Installation, head: Head) -> Outcome:

@@ -61,8 +61,9 @@ class StepOperator(BaseOperator):
     def execute(self, context: Context) -> Any:
         """Open the installation, do the step, close the installation."""
         _label(context, self.record)
+        head = None if self.step == PLAN else _head(context)
         try:
-            result = guard.guarded(self.step, lambda: self._do(context))
+            result = guard.guarded(self.step, lambda: self._do(context, head))
         except SafehandsError as error:
             problem = error
         else:
@@ -71,14 +72,14 @@ class StepOperator(BaseOperator):
         # Raised outside the handler, so that nothing hangs on it as context.
         raise problem if problem.retryable else NightProblem(problem)
 
-    def _do(self, context: Context) -> Any:
+    def _do(self, context: Context, head: pipeline.Head | None) -> Any:
         landing = str(context["params"].get("landing") or "")
         settings = Settings.read(os.environ, landing=landing)
         inst = pipeline.open_installation(settings, lambda: datetime.now(UTC))
         try:
-            if self.step == PLAN:
+            if head is None:
                 return _plan(inst, context)
-            return _DO[self.step](inst, _head(context), self.record)
+            return _DO[self.step](inst, head, self.record)
         finally:
             inst.close()
 

@@ -18,7 +18,7 @@ from safehands.keys import RunKey
 from safehands.minimise import minimise
 from safehands.night import Night
 from safehands.policy import load_policy
-from safehands.sample import SampleFacts, write_sample
+from safehands.sample import SampleFacts
 from safehands.settings import Settings
 from safehands.stations import load_register
 from safehands.validate import validate
@@ -27,18 +27,14 @@ DAY = date(2026, 11, 23)
 
 
 @pytest.fixture(scope="module")
-def landing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("chain") / "landing"
+def facts(sample: tuple[Path, SampleFacts]) -> SampleFacts:
+    return sample[1]
 
 
 @pytest.fixture(scope="module")
-def facts(landing: Path) -> SampleFacts:
-    return write_sample(landing, DAY)
-
-
-@pytest.fixture(scope="module")
-def night(facts: SampleFacts, landing: Path) -> Night:
-    settings = Settings.read({}, home=str(landing.parent), landing=str(landing))
+def night(sample: tuple[Path, SampleFacts], tmp_path_factory: pytest.TempPathFactory) -> Night:
+    home = tmp_path_factory.mktemp("chain")
+    settings = Settings.read({}, home=str(home), landing=str(sample[0]))
     return Night("test", DAY, settings, load_policy(settings.policy), RunKey("test", bytes(32)))
 
 

@@ -1,0 +1,7 @@
+"""The step ``report``: risk figures and the night's page, from evidence only."""
+
+from __future__ import annotations
+
+from safehands.report.step import report
+
+__all__ = ["report"]

@@ -16,12 +16,13 @@ from safehands.night import Night
 from safehands.store import Store
 from safehands.store.register import Owner, owners
 
-__all__ = ["ROWS_SHOWN", "gather", "newest_checkpoint", "own_step"]
+__all__ = ["OWN_STEP", "ROWS_SHOWN", "gather", "newest_checkpoint"]
 
 ROWS_SHOWN = 20
 """How many row numbers a report names per rule and file."""
 
-own_step = "report"
+OWN_STEP = "report"
+"""The name under which this step records itself."""
 
 
 def gather(night: Night, store: Store) -> dict[str, Any]:
@@ -53,7 +54,7 @@ def newest_checkpoint(connection: Connection) -> dict[str, Any] | None:
 
 
 def _shared(connection: Connection, night: Night) -> dict[str, Any]:
-    values = {"day": night.business_date, "own": own_step}
+    values = {"day": night.business_date, "own": OWN_STEP}
     return {
         "owners": _rows(connection, _OWNERS),
         "roles": _rows(connection, _ROLES),

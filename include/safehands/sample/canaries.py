@@ -131,7 +131,8 @@ def _base64(raw: bytes) -> Iterator[bytes]:
 
 def _escaped(text: str) -> Iterator[bytes]:
     once = json.dumps(text)[1:-1]
-    for form in (once, once.replace("\\", "\\\\"), _shouted(once)):
+    # Python writes characters below U+0100 in its own way.
+    for form in (once, once.replace("\\", "\\\\"), _shouted(once), ascii(text)[1:-1]):
         yield form.encode("ascii")
     yield text.encode("ascii", "xmlcharrefreplace")
     for encoding in ("utf-8", "gb18030"):
