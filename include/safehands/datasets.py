@@ -22,21 +22,33 @@ __all__ = [
     "Problem",
     "Shard",
     "SourceFile",
+    "names_a_person",
     "safe_name",
 ]
 
 REFERENCE = ("_file", "_sheet", "_row")
 
 _DIGITS = re.compile(r"\d{7,}")
+_DATE = re.compile(r"20\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])(\d{4}|\d{6})?")
+_PERSONAL = re.compile(r"(?<!\d)(1[3-9]\d{9}|\d{17}[\dXx])(?!\d)")
 
 
 def safe_name(name: str) -> str:
     """Return a file name fit for a message: runs of seven digits or more are starred.
 
-    Stations name exports after phones and ID numbers now and then. Dates written as eight digits
-    are starred too; that costs a reader little.
+    Stations name exports after phones and ID numbers now and then. Dates, with or without a time
+    of day, stay.
     """
-    return _DIGITS.sub(lambda found: "*" * len(found.group()), name)
+    return _DIGITS.sub(lambda found: _starred(found.group()), name)
+
+
+def _starred(digits: str) -> str:
+    return digits if _DATE.fullmatch(digits) else "*" * len(digits)
+
+
+def names_a_person(name: str) -> bool:
+    """Say whether a file name holds a mobile number or a resident ID number."""
+    return _PERSONAL.search(name) is not None
 
 
 @dataclass(frozen=True)

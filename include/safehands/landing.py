@@ -35,11 +35,13 @@ def cut_shards(
     by_owner: dict[str, list[SourceFile]] = {}
     for file in files:
         by_owner.setdefault(owner_of[file.station], []).append(file)
-    return tuple(
-        Shard(f"{owner}-{number}", owner, tuple(sorted(part, key=lambda f: f.path)))
-        for owner, owned in sorted(by_owner.items())
+    parts = [
+        (number, owner, tuple(sorted(part, key=lambda f: f.path)))
+        for owner, owned in by_owner.items()
         for number, part in enumerate(_balance(owned, target_bytes), 1)
-    )
+    ]
+    # Shards of one owner write one after the other, so neighbours belong to different owners.
+    return tuple(Shard(f"{owner}-{number}", owner, part) for number, owner, part in sorted(parts))
 
 
 def _balance(files: list[SourceFile], target_bytes: int) -> list[list[SourceFile]]:

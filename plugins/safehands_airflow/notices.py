@@ -25,7 +25,7 @@ from airflow.sdk import Context
 from safehands.errors import SafehandsError, StepFailed
 from safehands.messages import LANGUAGES, say
 from safehands.settings import Settings
-from safehands_airflow.operators import NightProblem
+from safehands_airflow.operators import NightProblem, business_date
 
 __all__ = ["FORMAT", "folder", "notices_of", "notify_failure"]
 
@@ -68,7 +68,7 @@ def _notice(context: Context) -> dict[str, Any]:
     texts = {lang: problem.say(lang) for lang in LANGUAGES}
     return {
         "format": FORMAT,
-        "night": _night(context),
+        "night": business_date(context).isoformat(),
         "airflow_run": context["dag_run"].run_id,
         "step": step,
         "shard": str(context.get("shard_label", "")),
@@ -87,11 +87,6 @@ def _problem(exception: object, step: str) -> SafehandsError:
     # A foreign error's text may quote a cell: its type is all that is told.
     kind = type(exception).__name__ if isinstance(exception, BaseException) else "killed"
     return StepFailed("step.failed", step=step, kind=kind, place="airflow")
-
-
-def _night(context: Context) -> str:
-    """Return the day of the run; the callback of a killed task has no XCom to read the head from."""
-    return str(context["dag_run"].run_after.date())
 
 
 def _write(place: Path, notice: Mapping[str, Any]) -> None:

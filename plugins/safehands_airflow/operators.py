@@ -7,18 +7,21 @@ returns is the small record of ``safehands.datasets``: ids, digests and counts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from safehands import guard, pipeline
+from safehands import guard
 from safehands.datasets import Handoff, Outcome, Shard
 from safehands.errors import SafehandsError
 from safehands.night import SHANGHAI
 from safehands.settings import Settings
+
+if TYPE_CHECKING:
+    from safehands.installation import Installation
 
 __all__ = ["PLAN", "NightProblem", "StepOperator", "business_date"]
 
@@ -27,8 +30,13 @@ PLAN = "plan"
 
 _HEAD = "head"
 
+_SHARD_STEPS = ("validate", "minimise", "pseudonymise")
+_WHOLE_STEPS = {
+    **{name: name for name in ("purge", "backup", "report")},
+    "close": "close_night",
+}
+
 Record = Mapping[str, Any]
-Do = Callable[[pipeline.Installation, pipeline.Head, Record], Any]
 
 
 class NightProblem(AirflowFailException):
@@ -72,14 +80,17 @@ class StepOperator(BaseOperator):
         # Raised outside the handler, so that nothing hangs on it as context.
         raise problem if problem.retryable else NightProblem(problem)
 
-    def _do(self, context: Context, head: pipeline.Head | None) -> Any:
+    def _do(self, context: Context, head: Record | None) -> Any:
+        # Great Expectations and pandas take seconds to import: not while a DAG is parsed.
+        from safehands.installation import open_installation
+
         landing = str(context["params"].get("landing") or "")
         settings = Settings.read(os.environ, landing=landing)
-        inst = pipeline.open_installation(settings, lambda: datetime.now(UTC))
+        inst = open_installation(settings, lambda: datetime.now(UTC))
         try:
             if head is None:
                 return _plan(inst, context)
-            return _DO[self.step](inst, head, self.record)
+            return _perform(self.step, inst, head, self.record)
         finally:
             inst.close()
 
@@ -99,18 +110,20 @@ def business_date(context: Context) -> date:
     return moment.astimezone(SHANGHAI).date()
 
 
-def _plan(inst: pipeline.Installation, context: Context) -> list[dict[str, Any]]:
+def _plan(inst: Installation, context: Context) -> list[dict[str, Any]]:
+    from safehands import pipeline
+
     plan = pipeline.plan(inst, business_date(context)).as_dict()
     context["ti"].xcom_push(_HEAD, plan["head"])
     shards: list[dict[str, Any]] = plan["shards"]
     return shards
 
 
-def _head(context: Context) -> pipeline.Head:
+def _head(context: Context) -> Record:
     found = context["ti"].xcom_pull(task_ids=PLAN, key=_HEAD)
     if not isinstance(found, Mapping):
         raise AirflowSkipException("plan")
-    return pipeline.Head.from_dict(found)
+    return found
 
 
 def _label(context: Context, record: Any) -> None:
@@ -120,26 +133,14 @@ def _label(context: Context, record: Any) -> None:
         context["shard_label"] = shard.label  # type: ignore[typeddict-unknown-key]
 
 
-def _shard(step: Callable[..., Handoff]) -> Do:
-    return lambda inst, head, record: step(inst, head, Shard.from_dict(record)).as_dict()
+def _perform(step: str, inst: Installation, head: Record, record: Any) -> Any:
+    from safehands import pipeline
 
-
-def _handoff(step: Callable[..., Handoff]) -> Do:
-    return lambda inst, head, record: step(inst, head, Handoff.from_dict(record)).as_dict()
-
-
-def _whole(step: Callable[..., Outcome]) -> Do:
-    return lambda inst, head, _: step(inst, head).as_dict()
-
-
-_DO: dict[str, Do] = {
-    "ingest": _shard(pipeline.ingest),
-    "validate": _handoff(pipeline.validate),
-    "minimise": _handoff(pipeline.minimise),
-    "pseudonymise": _handoff(pipeline.pseudonymise),
-    "purge": _whole(pipeline.purge),
-    "backup": _whole(pipeline.backup),
-    "report": _whole(pipeline.report),
-    "close": _whole(pipeline.close_night),
-    "verdict": lambda inst, _head, _record: pipeline.verdict(inst),
-}
+    night = pipeline.Head.from_dict(head)
+    if step == "verdict":
+        return pipeline.verdict(inst)
+    if step == "ingest":
+        return pipeline.ingest(inst, night, Shard.from_dict(record)).as_dict()
+    if step in _SHARD_STEPS:
+        return getattr(pipeline, step)(inst, night, Handoff.from_dict(record)).as_dict()
+    return getattr(pipeline, _WHOLE_STEPS[step])(inst, night).as_dict()

@@ -151,3 +151,14 @@ def test_first_quote_far_into_the_file(door: Door) -> None:
     assert [row["_row"] for row in found] == list(range(2, 60_002))
     assert found[50_000]["remark"] == "两行\n备注, 带逗号"
     assert found[59_999]["waybill_no"] == "SF1000059999"
+
+
+def test_quoted_file_of_several_blocks(door: Door) -> None:
+    """Blocks end within characters and within quoted cells; no row may notice."""
+    filler = "长" * 39 + "\n次行"
+    body = [[*row[:6], filler] for row in rows(60_000)]
+    quoted = [[f'"{cell}"' for cell in row] for row in [HEADER, *body]]
+    for encoding in ("utf-8", "gb18030", "utf-16"):
+        found = door.one("a.csv", csv_text(quoted).encode(encoding))
+        assert [row["_row"] for row in found] == list(range(2, 60_002))
+        assert {row["remark"] for row in found} == {filler}

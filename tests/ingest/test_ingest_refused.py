@@ -124,7 +124,8 @@ def test_truncated_workbook(door: Door, length: int) -> None:
 
 
 def test_truncated_xls(door: Door) -> None:
-    content = xls([list(HEADER), *[list(r) for r in rows(3)]])[:900]
+    table: list[list[str | float]] = [[*row] for row in (HEADER, *rows(3))]
+    content = xls(table)[:900]
     check(door.refused("a.xls", content), errors.TruncatedFile, "ingest.cut_workbook")
 
 

@@ -7,7 +7,7 @@ In the order of dependence: ``repository`` (files), ``tables`` and ``parts`` (wh
 
 from __future__ import annotations
 
-from safehands.backup.recipients import recipients, write_recipients
+from safehands.backup.recipients import recipients
 from safehands.backup.repository import Repository
 from safehands.backup.step import backup
 from safehands.backup.verifying import Report, verify_repository
@@ -18,5 +18,4 @@ __all__ = [
     "backup",
     "recipients",
     "verify_repository",
-    "write_recipients",
 ]

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -122,5 +123,5 @@ def _varying(column: pa.Array) -> Iterator[bytes | memoryview]:
         yield memoryview(column.buffers()[2])[edges[0] : edges[-1]]
 
 
-def _bytes(values: np.ndarray[Any, Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(values).view(np.uint8)).cast("B")
+def _bytes(values: npt.NDArray[Any]) -> memoryview:
+    return np.ascontiguousarray(values).data.cast("B")

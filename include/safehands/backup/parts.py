@@ -72,7 +72,8 @@ def _cuts(split: Split) -> list[tuple[sql.Composable, str]]:
 
 
 def _pieces(table: Table, group: Sequence[Any], rows: int) -> list[Slice]:
-    names, conditions = [table.name], [sql.SQL("true")]
+    names: list[str] = [table.name]
+    conditions: list[sql.Composable] = [sql.SQL("true")]
     for (_, kind), value in zip(_cuts(table.split), group, strict=True):
         name, condition = _cut(table.split, kind, value)
         names.append(name)

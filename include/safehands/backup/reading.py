@@ -96,7 +96,7 @@ def _expressions(column: Column) -> list[sql.Composable]:
         return [sql.SQL("{}::text").format(name)]
     if column.kind == "bytes" or not column.nullable:
         return [name]
-    filler = sql.SQL(_FILLER[column.kind])  # type: ignore[arg-type]
+    filler = sql.SQL(_FILLER[column.kind])
     return [sql.SQL("coalesce({}, {})").format(name, filler), sql.SQL("{} IS NULL").format(name)]
 
 
@@ -109,14 +109,15 @@ def _copy(connection: Raw, table: str, query: sql.Composed) -> bytearray:
     while size > 0:
         answer += data
         size, data = fetch(0)
-    while (result := connection.pgconn.get_result()) is not None:
-        if result.status != pq.ExecStatus.COMMAND_OK:
-            raise _refused(table, result)
+    end = connection.pgconn.get_result()
+    if end is None or end.status != pq.ExecStatus.COMMAND_OK:
+        raise _refused(table, end)
+    connection.pgconn.get_result()
     return answer
 
 
-def _refused(table: str, result: Any) -> BackupBroken:
-    state = result.error_field(pq.DiagnosticField.SQLSTATE) or b"?"
+def _refused(table: str, result: pq.abc.PGresult | None) -> BackupBroken:
+    state = (result and result.error_field(pq.DiagnosticField.SQLSTATE)) or b"?"
     return BackupBroken("backup.read_failed", table=table, reason=state.decode())
 
 
@@ -219,7 +220,8 @@ def _stored(kind: Kind, values: Array) -> Array:
         return native
     shift, edge = (EPOCH_SHIFT if kind == "ts" else _DAYS_SHIFT), np.iinfo(native.dtype)
     finite = (native != edge.max) & (native != edge.min)
-    return np.add(native, native.dtype.type(shift), out=native, where=finite)
+    native[finite] += shift
+    return native
 
 
 def _validity(missing: Array | None) -> pa.Buffer | None:

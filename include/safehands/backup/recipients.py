@@ -1,33 +1,20 @@
 """The public half of the backup key: all that the nightly machine needs.
 
-``backup-recipients.txt`` in the first key place is an age recipients file as the ``age`` tool
+``backup-recipients.txt`` in the first key place, written by setup, is an age recipients file as the ``age`` tool
 reads it (``age -R``): one recipient a line, ``#`` starts a comment. Add a line to let a second
 identity open future backups.
 """
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 from safehands.errors import KeyProblem
-from safehands.keys import FileProvider, age
+from safehands.keys import FileProvider
 
-__all__ = ["FILE", "recipients", "write_recipients"]
+__all__ = ["FILE", "recipients"]
 
 FILE = "backup-recipients.txt"
-
-
-def write_recipients(provider: FileProvider) -> list[str]:
-    """Make the backup identity and the recipients file where they are missing (setup's task).
-
-    An existing file is left as it is: somebody may have added a recipient.
-    """
-    path = provider.first / FILE
-    if not path.exists():
-        _write(path, age.make_identity(provider) + "\n")
-    return recipients(provider)
 
 
 def recipients(provider: FileProvider) -> list[str]:
@@ -52,12 +39,3 @@ def _checked(path: Path, number: int, line: str) -> str:
     if not line.startswith("age1") or not line.isalnum():
         raise KeyProblem("backup.bad_recipient", file=str(path), line=number)
     return line
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with partial.open("w", encoding="ascii") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)

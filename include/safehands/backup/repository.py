@@ -17,6 +17,7 @@ import hashlib
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from safehands.datasets import safe_name
@@ -87,7 +88,7 @@ class Repository:
             raise BackupBroken("backup.differs", file=name)
         return data
 
-    def list(self, prefix: str) -> list[str]:
+    def list(self, prefix: str) -> Sequence[str]:
         """Return the names below ``objects``, ``keys`` or ``manifests``, sorted.
 
         Raises ``BackupBroken`` for a file that has no business there.
@@ -121,7 +122,7 @@ class Repository:
         with os.fdopen(handle, "w", encoding="ascii") as file:
             file.write(f"{name}\n")
 
-    def announced(self) -> list[str]:
+    def announced(self) -> Sequence[str]:
         """Return what an unfinished backup may have written; a line cut short counts as nothing."""
         if not self._pending.exists():
             return []
@@ -139,7 +140,7 @@ class Repository:
     def _pending(self) -> Path:
         return self.folder / _PENDING
 
-    def _entries(self, prefix: str) -> list[Path]:
+    def _entries(self, prefix: str) -> Sequence[Path]:
         folder = self.folder / prefix
         found = folder.iterdir() if folder.exists() else ()
         return [entry for entry in found if not entry.name.startswith(_PARTIAL)]

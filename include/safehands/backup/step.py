@@ -23,8 +23,14 @@ from sqlalchemy import Connection, text
 
 from safehands import journal
 from safehands.backup.content import content_digest, to_parquet
-from safehands.backup.keysegment import PART, Salts, kind_counts, segment_name, segment_number
-from safehands.backup.keysegment import without_keys as without_keys
+from safehands.backup.keysegment import (
+    PART,
+    Salts,
+    kind_counts,
+    segment_name,
+    segment_number,
+    without_keys,
+)
 from safehands.backup.manifest import Generation, Manifest, Part, Segment, seal_manifest
 from safehands.backup.parts import Slice, count, slices
 from safehands.backup.reading import Raw, read_rows
@@ -58,7 +64,7 @@ def backup(night: Night, store: Store, now: datetime) -> Outcome:
     """Write a generation of the store into ``night.settings.backups``; ``now`` is its time.
 
     A second call with nothing changed writes nothing and says ``already``. Counts: ``parts``,
-    ``written``, ``unchanged``, ``rows``, ``bytes`` (of all parts and keys), ``lost`` (objects
+    ``written``, ``unchanged``, ``rows``, ``bytes`` (of all parts and keys), ``lost`` (files
     recorded earlier that are gone from the folder). Details: ``manifest``, ``manifest_digest``,
     ``checkpoint``, ``repository``.
 
@@ -83,11 +89,16 @@ class _Memory:
     """What earlier nights recorded, as far as the folder still has it."""
 
     parts: Mapping[tuple[str, str], Part]
-    lost: tuple[tuple[str, str], ...]
-    keys_lost: int
     generations: tuple[Generation, ...]
     keys: tuple[Segment, ...]
     number: int
+    lost_parts: tuple[tuple[str, str], ...]
+    lost_files: int
+
+    @property
+    def lost(self) -> int:
+        """Files that should be in the folder and are not."""
+        return len(self.lost_parts) + self.lost_files
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ class _Job:
     def write(self, name_of: Callable[[bytes], str], data: bytes) -> tuple[str, int]:
         """Encrypt, announce, put, read back; return name and size."""
         sealed = age.encrypt(data, self.recipients)
-        name = name_of(sealed)
+        name: str = name_of(sealed)
         self.repository.announce(name)
         self.repository.put(name, sealed)
         if self.repository.get(name) != sealed:
@@ -185,24 +196,53 @@ def _newest_keys(connection: Connection) -> tuple[Segment, ...]:
 
 def _memory(repository: Repository, store: Store) -> _Memory:
     with store.begin() as connection:
-        rows = connection.execute(
-            text("SELECT part, content, object, rows, bytes FROM backup_object")
-        ).all()
-        manifests = connection.execute(
-            text("SELECT manifest, facts ->> 'manifest_digest' FROM backup ORDER BY id")
-        ).all()
+        parts = _known_parts(connection)
+        manifests = _known_manifests(connection)
         keys = _newest_keys(connection)
-    known = [Part(r.part, _table_of(r.part), r.rows, r.bytes, r.object, r.content) for r in rows]
-    there = {p for p in known if repository.size(p.object) == p.bytes}
+        number = connection.execute(text(_NEXT_NUMBER)).scalar_one()
+    there = [p for p in parts if repository.size(p.object) == p.bytes]
     segments = tuple(k for k in keys if repository.size(k.name) == k.bytes)
+    generations, gone = _present(repository, manifests)
     return _Memory(
-        parts={(p.part, p.content): p for p in known if p in there},
-        lost=tuple((p.part, p.content) for p in known if p not in there),
-        generations=tuple(Generation(*m) for m in manifests if repository.size(m[0]) is not None),
+        parts={(p.part, p.content): p for p in there},
+        generations=generations,
         keys=segments,
-        keys_lost=len(keys) - len(segments),
-        number=len(manifests) + 1,
+        number=int(number),
+        lost_parts=tuple(
+            {(p.part, p.content) for p in parts} - {(p.part, p.content) for p in there}
+        ),
+        lost_files=gone + len(keys) - len(segments),
     )
+
+
+_NEXT_NUMBER = "SELECT 1 + coalesce(max((facts ->> 'number')::int), 0) FROM backup"
+
+
+def _known_parts(connection: Connection) -> list[Part]:
+    query = text("SELECT part, content, object, rows, bytes FROM backup_object")
+    return [
+        Part(r.part, _table_of(r.part), r.rows, r.bytes, r.object, r.content)
+        for r in connection.execute(query)
+    ]
+
+
+def _known_manifests(connection: Connection) -> list[Generation]:
+    query = text("SELECT manifest, facts ->> 'manifest_digest' FROM backup ORDER BY id")
+    return [Generation(*row) for row in connection.execute(query)]
+
+
+def _present(
+    repository: Repository, manifests: list[Generation]
+) -> tuple[tuple[Generation, ...], int]:
+    """Return the generations that the folder has, and how many are missing among them.
+
+    Those older than the oldest there are not missing: they were pruned, or lie in a folder that
+    was used before.
+    """
+    there = [repository.size(m.name) is not None for m in manifests]
+    kept = tuple(m for m, found in zip(manifests, there, strict=True) if found)
+    span = len(manifests) - there.index(True) if kept else 0
+    return kept, span - len(kept)
 
 
 def _table_of(part: str) -> str:
@@ -221,7 +261,7 @@ def _draft(job: _Job) -> _Draft | Outcome:
                 _take(job, draft, driver(connection), table)
         claim, earlier = _claim(job, draft)
         if earlier is not None:
-            return _already(job, draft, earlier)
+            return _already(job, earlier)
         draft.claim = claim
         for table in all_tables:
             if table.split.evidence:
@@ -285,12 +325,12 @@ def _claim(job: _Job, draft: _Draft) -> tuple[Claim, dict[str, Any] | None]:
 
 def _intact(job: _Job, earlier: Mapping[str, Any]) -> bool:
     named = Generation(earlier["details"]["manifest"], earlier["details"]["manifest_digest"])
-    if job.memory.lost or job.memory.keys_lost or named not in job.memory.generations:
+    if job.memory.lost_parts or job.memory.lost_files or named not in job.memory.generations:
         return False
     return digest((job.repository.folder / named.name).read_bytes()) == named.digest
 
 
-def _already(job: _Job, draft: _Draft, earlier: Mapping[str, Any]) -> Outcome:
+def _already(job: _Job, earlier: Mapping[str, Any]) -> Outcome:
     counts = {**earlier["counts"], "written": 0, "unchanged": earlier["counts"]["parts"]}
     return Outcome(job.night.run, "backup", counts, details=earlier["details"], already=True)
 
@@ -356,7 +396,7 @@ def _outcome(job: _Job, draft: _Draft, manifest: Manifest, itself: Generation) -
         "unchanged": parts - draft.written,
         "rows": sum(manifest.tables.values()),
         "bytes": sum(p.bytes for p in manifest.parts) + manifest.keys[0].bytes,
-        "lost": len(job.memory.lost),
+        "lost": job.memory.lost,
     }
     details = {
         "manifest": itself.name,
@@ -382,7 +422,7 @@ def _record(job: _Job, draft: _Draft, manifest: Manifest, outcome: Outcome) -> N
 
 def _record_objects(connection: Connection, job: _Job, manifest: Manifest) -> None:
     forget = text("DELETE FROM backup_object WHERE part = :part AND content = :content")
-    for part, content in job.memory.lost:
+    for part, content in job.memory.lost_parts:
         connection.execute(forget, {"part": part, "content": content})
     insert = text(
         "INSERT INTO backup_object (part, content, object, rows, bytes)"

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -137,11 +137,13 @@ class JsonTable:
         records = self._records()
         first = list(islice(records, HEAD_LINES))
         keys: dict[str, None] = {}
-        for _, record in (*first, *records):
+        for _, record in chain(first, records):
             keys.update(dict.fromkeys(record))
         self._keys = list(keys)
         self.head = [Line(0, tuple(self._keys))]
-        self.head += [Line(row, tuple(r.get(k) or "" for k in self._keys)) for row, r in first]
+        self.head += [
+            Line(row, tuple(_cell(r.get(k)) or "" for k in self._keys)) for row, r in first
+        ]
 
     def batches(self, header: int, width: int, wanted: Sequence[int]) -> Iterator[Batch]:
         """Draw all records; their numbers are line numbers."""
@@ -153,13 +155,13 @@ class JsonTable:
             yield Batch(columns, pa.array([row for row, _ in chunk], pa.int32()))
 
     @staticmethod
-    def _column(chunk: list[tuple[int, dict[str, str | None]]], key: str) -> pa.Array:
-        return pa.array([record.get(key) or None for _, record in chunk], pa.string())
+    def _column(chunk: list[tuple[int, dict[str, Any]]], key: str) -> pa.Array:
+        return pa.array([_cell(record.get(key)) for _, record in chunk], pa.string())
 
-    def _records(self) -> Iterator[tuple[int, dict[str, str | None]]]:
+    def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
         with self._opener() as handle:
             stream = Utf8Stream(handle, self._encoding, self._label)
-            lines = io.TextIOWrapper(io.BufferedReader(_Readable(stream)), "utf-8", newline="\n")
+            lines = _lines(stream)
             for row, line in enumerate(lines, 1):
                 record = _record(line)
                 if record is not None:
@@ -190,19 +192,22 @@ class _Readable(io.RawIOBase):
         return len(block)
 
 
-def _record(line: str) -> dict[str, str | None] | None:
+def _lines(stream: Utf8Stream) -> io.TextIOWrapper:
+    buffered = io.BufferedReader(_Readable(stream), buffer_size=1 << 20)
+    return io.TextIOWrapper(buffered, "utf-8", newline="\n")
+
+
+def _record(line: str) -> dict[str, Any] | None:
     try:
         found = _DECODER.decode(line.strip())
     except (ValueError, RecursionError):
         return None
-    if not isinstance(found, dict):
-        return None
-    return {key: _cell(value) for key, value in found.items()}
+    return found if isinstance(found, dict) else None
 
 
 def _cell(value: Any) -> str | None:
     if value is None or isinstance(value, str):
-        return value
+        return value or None
     if isinstance(value, bool):
         return "true" if value else "false"
     return json.dumps(value, ensure_ascii=False)

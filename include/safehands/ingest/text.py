@@ -99,19 +99,24 @@ class Utf8Stream(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Return at most ``size`` bytes; an empty answer means the end."""
+        """Return ``size`` bytes, fewer only at the end.
+
+        Short answers would be blocks of their own to Arrow, and one without a line end an error.
+        """
+        parts, missing = [], _BLOCK if size is None or size < 0 else size
+        while missing and (part := self._some(missing)):
+            parts.append(part)
+            missing -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _some(self, size: int) -> bytes:
         while not self._rest:
             block = next(self._blocks, None)
             if block is None:
                 return b""
             self._rest = self._after_skip(block)
-        wanted = len(self._rest) if size is None or size < 0 else size
-        taken, self._rest = self._rest[:wanted], self._rest[wanted:]
+        taken, self._rest = self._rest[:size], self._rest[size:]
         return bytes(taken)
-
-    def readall(self) -> bytes:
-        """Return everything that is left."""
-        return b"".join(iter(self.read, b""))
 
     def _after_skip(self, block: bytes) -> memoryview:
         dropped = min(self._skip, len(block))

@@ -229,7 +229,7 @@ def write(
     """Insert new subjects and update changed ones. ``needed`` has ``people`` and ``horizon``."""
     people, horizon = needed["people"], needed["horizon"]
     _insert(connection, ring, controller, vault, people, horizon)
-    _update(connection, ring, vault, people, horizon)
+    _update(connection, vault, people, horizon)
 
 
 def _insert(
@@ -267,22 +267,19 @@ def _insert(
     connection.execute(text(_INSERT), values)
 
 
-def _update(
-    connection: Connection, ring: KeyRing, vault: Vault, people: People, horizon: int
-) -> None:
-    changes = [
-        {
-            "id": _uuid(vault.ids[i]),
-            "sealed": vault.sealed[i],
-            "detail": detail(people, i, horizon),
-            "version": ring.version,
-            "first": int(people.first[i]),
-            "last": int(people.last[i]),
-        }
-        for i in vault.changed
-    ]
-    if changes:
-        connection.execute(text(_UPDATE), changes)
+def _update(connection: Connection, vault: Vault, people: People, horizon: int) -> None:
+    if vault.changed:
+        rows = (
+            (
+                vault.ids[i],
+                vault.sealed[i],
+                detail(people, i, horizon),
+                int(people.first[i]),
+                int(people.last[i]),
+            )
+            for i in vault.changed
+        )
+        reseal(connection, rows)
 
 
 def _uuid(raw: bytes) -> Any:
@@ -312,10 +309,4 @@ _INSERT = (
     " key_version, sealed, detail, first_seen, last_seen)"
     " SELECT :controller, subject_id, lookup, generation, :epoch, wrapped_salt, :version, sealed,"
     f" detail, {_TIME.format('first_seen')}, {_TIME.format('last_seen')} FROM incoming_subject"
-)
-_UPDATE = (
-    "UPDATE subject SET sealed = :sealed, detail = :detail, key_version = :version,"
-    f" first_seen = least(first_seen, {_TIME.format('CAST(:first AS int8)')}),"
-    f" last_seen = greatest(last_seen, {_TIME.format('CAST(:last AS int8)')})"
-    " WHERE subject_id = :id AND NOT restricted"
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -17,11 +18,12 @@ from safehands.night import SHANGHAI, Night
 from safehands.purge.plan import Due, plan_purge
 from safehands.store import Store, lock
 from safehands.store.effects import Claim, find, input_digest, make
+from safehands.store.people import reseal
 from safehands.store.register import Owner, open_ring, owners
 
 __all__ = ["count_due", "purge"]
 
-_RECORD = "person"
+_RECORD, _MASKED = "person", 1
 
 
 def purge(night: Night, store: Store, now: datetime) -> Outcome:
@@ -36,7 +38,7 @@ def purge(night: Night, store: Store, now: datetime) -> Outcome:
     if night.business_date > now.astimezone(SHANGHAI).date():
         raise RetentionRefused("purge.future_date", date=night.business_date.isoformat())
     due = plan_purge(night.policy, night.business_date)
-    _index_months(store)
+    _settle_load(store)
     counts: dict[str, int] = {}
     fresh = False
     for owner in owners(store).values():
@@ -104,17 +106,23 @@ def _apply(
 
 
 def _mask(connection: Connection, ring: KeyRing, values: dict[str, Any]) -> int:
-    query = f"SELECT s.subject_id, s.wrapped_salt, s.sealed FROM {_SELECT['contact_detail']}"
+    query = (
+        "SELECT s.subject_id, s.wrapped_salt, s.sealed,"
+        f" (extract(epoch FROM s.last_seen) * 1000000)::int8 FROM {_SELECT['contact_detail']}"
+    )
     rows = connection.execute(text(query), values).all()
     subjects = [row[0].bytes for row in rows]
     salts = [secret[:16] for secret in ring.unwrap_salts(subjects, [row[1] for row in rows])]
     plain = ring.unseal(_RECORD, subjects, salts, [row[2] for row in rows])
     sealed = ring.seal(_RECORD, subjects, salts, [_masked(record) for record in plain])
-    changes = [{"id": row[0], "sealed": blob} for row, blob in zip(rows, sealed, strict=True)]
-    if changes:
-        update = "UPDATE subject SET sealed = :sealed, detail = 1 WHERE subject_id = :id"
-        connection.execute(text(update), changes)
-    return len(changes)
+    moments = [row[3] for row in rows]
+    reseal(connection, zip(subjects, sealed, _always(_MASKED), moments, moments, strict=False))
+    return len(rows)
+
+
+def _always(value: int) -> Iterator[int]:
+    while True:
+        yield value
 
 
 def _masked(record: bytes) -> bytes:
@@ -139,10 +147,10 @@ def _forget(
     return len(graves)
 
 
-def _index_months(store: Store) -> None:
-    """Build the index from people to parcels for months that were loaded for the first time."""
+def _settle_load(store: Store) -> None:
+    """Build the person index of months that are new, and statistics of tables that have none."""
     with store.begin() as connection:
-        connection.execute(text("SELECT index_months()"))
+        connection.execute(text("SELECT settle_load()"))
 
 
 def _drop_months(store: Store) -> int:
@@ -202,8 +210,8 @@ _SELECT = {
         f" AND (({_WAITS}) OR p.collected_at >= :before))"
     ),
     "custody_detail": (
-        "custody c WHERE NOT EXISTS (SELECT FROM parcel p WHERE p.waybill = c.waybill"
-        f" AND p.arrived_at = c.arrived_at AND {_WAITS}) AND :before IS NOT NULL"
+        "custody c WHERE (c.waybill, c.arrived_at) NOT IN (SELECT p.waybill, p.arrived_at"
+        f" FROM parcel p WHERE {_WAITS}) AND :before IS NOT NULL"
     ),
     "idle_preference": (
         "preference f WHERE f.updated_at < :before AND NOT EXISTS (SELECT FROM subject s"

@@ -38,7 +38,6 @@ def attention(
         _item("backup_lost", lost),
         _item("overdue", overdue),
         _item("rows_set_aside", rows, files=len(places_of_rows)),
-        _item("rows_waiting", evidence["waiting"]),
         _item("roles_unknown", unknown),
     ]
     return [item for item in found if item["params"]["count"]]

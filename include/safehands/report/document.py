@@ -46,6 +46,7 @@ def compose(
         "steps": evidence["steps"],
         "files_set_aside": _files_set_aside(evidence["files"]),
         "rows_set_aside": _by_rule(evidence["quarantine"]),
+        "rows_waiting": evidence["waiting"],
         "quality": _stations(evidence),
         "findings": _findings(evidence),
         "not_collected": _not_collected(evidence["files"]),

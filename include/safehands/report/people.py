@@ -173,8 +173,9 @@ def _dense(ids: Array) -> tuple[Ints, int]:
     second[numbers] = halves[:, 1]
     if (second[numbers] != halves[:, 1]).any():
         # Two ids share their first half, which random ids practically never do.
-        numbers, found = pd.factorize(pd.MultiIndex.from_arrays([halves[:, 0], halves[:, 1]]))
-    return numbers.astype(np.int64), len(found)
+        both = pd.MultiIndex.from_arrays([halves[:, 0], halves[:, 1]])
+        numbers = pd.factorize(both)[0]
+    return numbers.astype(np.int64), int(numbers.max()) + 1
 
 
 def _nullable(values: Ints) -> pa.Array:

@@ -84,7 +84,8 @@ _QUERIES = {
         "event",
         "(SELECT CASE WHEN a.waits THEN NULL ELSE greatest(s.last_seen, a.newest) END AS event"
         " FROM subject s LEFT JOIN (SELECT p.subject_id, bool_or(p.collected_at IS NULL) AS waits,"
-        f" max(p.collected_at) AS newest FROM parcel p WHERE p.collected_at >= :before OR ({_WAITS})"
+        " max(p.collected_at) AS newest FROM parcel p"
+        f" WHERE p.collected_at >= :before OR ({_WAITS})"
         " GROUP BY 1) a USING (subject_id) WHERE s.detail = 0 AND NOT s.restricted) kept",
     ),
     "custody_detail": (

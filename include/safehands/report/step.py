@@ -96,9 +96,7 @@ class _Work:
     ) -> Outcome:
         paths = {"html": str(self.folder / _PAGE), "json": str(self.folder / _DATA)}
         details = {**paths, "quality": quality}
-        return Outcome(
-            self.night.run, OWN_STEP, counts=counts, details=details, already=already
-        )
+        return Outcome(self.night.run, OWN_STEP, counts=counts, details=details, already=already)
 
 
 @dataclass(frozen=True)

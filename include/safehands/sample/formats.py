@@ -52,7 +52,7 @@ def xlsx_bytes(sheets: Iterable[Sheet]) -> bytes:
         made = book.create_sheet(sheet.name)
         made.sheet_state = "hidden" if sheet.hidden else "visible"
         for row in sheet.rows:
-            made.append(row)
+            made.append([None if cell == "" else cell for cell in row])
     sink = io.BytesIO()
     book.save(sink)
     return _timeless(sink.getvalue())

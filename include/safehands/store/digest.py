@@ -68,9 +68,7 @@ def _people(
     return dict(zip(subjects, salts, strict=True)), dict(zip(subjects, who, strict=True))
 
 
-def _parcels(
-    connection: Connection, owner: Owner, people: dict[bytes, str]
-) -> Iterable[bytes]:
+def _parcels(connection: Connection, owner: Owner, people: dict[bytes, str]) -> Iterable[bytes]:
     kinds: tuple[Kind, ...] = ("uuid", "i4", "ts", "ts", "i4", "i2", "i2", "i2", "i2")
     columns = copy_out(driver(connection), _PARCELS, kinds)
     names = {**people, NOBODY: ""}

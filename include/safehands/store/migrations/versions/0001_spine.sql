@@ -263,25 +263,30 @@ BEGIN
     END IF;
 END $$;
 -- The index from a person to their parcels is built per month after the load: random ids would
--- cost the load of a new month twice its time, and nothing in the load needs it.
-CREATE FUNCTION index_months() RETURNS int
+-- cost the load of a new month twice its time, and nothing in the load needs it. Tables that were
+-- never analysed are, so that the purge is not planned for an empty store.
+CREATE FUNCTION settle_load() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
 DECLARE
-    month text;
-    made int := 0;
+    name text;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('safehands.add_month'));
-    FOR month IN
+    FOR name IN
         SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
         WHERE i.inhparent = 'parcel'::regclass AND to_regclass(c.relname || '_subject') IS NULL
     LOOP
-        EXECUTE format('CREATE INDEX %I ON %I (controller_id, subject_id)', month || '_subject', month);
-        made := made + 1;
+        EXECUTE format('CREATE INDEX %I ON %I (controller_id, subject_id)', name || '_subject', name);
     END LOOP;
-    RETURN made;
+    FOR name IN
+        SELECT c.relname FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+        WHERE c.relkind = 'r' AND c.reltuples < 0
+        AND (i.inhparent = 'parcel'::regclass OR c.relname IN ('subject', 'custody', 'preference'))
+    LOOP
+        EXECUTE format('ANALYZE %I', name);
+    END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION add_month(date), drop_month(date), index_months() FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION add_month(date), drop_month(date), index_months() TO safehands_pipeline;
+REVOKE ALL ON FUNCTION add_month(date), drop_month(date), settle_load() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION add_month(date), drop_month(date), settle_load() TO safehands_pipeline;
 
 -- Row-level security: a connection sees one controller, the one its transaction is bound to.
 DO $$

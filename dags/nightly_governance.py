@@ -1,0 +1,94 @@
+"""Every night: what the stations exported becomes governed data, a backup and a report."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pendulum
+from airflow.sdk import Param, TriggerRule, dag, task_group
+
+from safehands_airflow.assets import BACKUP, REPORT, STORE
+from safehands_airflow.notices import notify_failure
+from safehands_airflow.operators import PLAN, StepOperator
+from safehands_airflow.runbook import runbook
+
+SECTION = "今晚处理什么 / What to govern"
+LABEL = "{{ shard_label }}"
+
+EVERY_TASK = {
+    "owner": "safehands",
+    "retries": 3,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": notify_failure,
+    # Depth first: a shard that has begun is finished before another one is begun.
+    "weight_rule": "upstream",
+}
+
+PARAMS = {
+    "business_date": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="业务日期 / Business date",
+        description="留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
+        section=SECTION,
+    ),
+    "landing": Param(
+        None,
+        type=["null", "string"],
+        maxLength=1024,
+        title="导出文件夹 / Landing folder",
+        description=(
+            "运行 Airflow 的机器上的文件夹；留空表示配置的文件夹。"
+            " A folder on the machine that runs Airflow. Empty: the configured one."
+        ),
+        section=SECTION,
+    ),
+}
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Shanghai"),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dag_display_name="每夜数据治理",
+    doc_md=runbook("nightly"),
+    tags=["safehands", "nightly"],
+    params=PARAMS,
+    default_args=EVERY_TASK,
+)
+def nightly_governance() -> None:
+    """Plan, govern every shard, then look after the store as a whole."""
+
+    @task_group(group_id="shard")
+    def shard(record: Any) -> None:
+        for step in ("ingest", "validate", "minimise", "pseudonymise"):
+            task = StepOperator(task_id=step, step=step, record=record, map_index_template=LABEL)
+            record = task.output
+
+    plan = StepOperator(task_id=PLAN, step=PLAN)
+    # The store is looked after even when a shard failed, or when there was none.
+    purge = StepOperator(
+        task_id="purge", step="purge", outlets=[STORE], trigger_rule=TriggerRule.ALL_DONE
+    )
+    backup = StepOperator(task_id="backup", step="backup", outlets=[BACKUP])
+    report = StepOperator(
+        task_id="report", step="report", outlets=[REPORT], trigger_rule=TriggerRule.ALL_DONE
+    )
+    verdict = StepOperator(
+        task_id="verdict", step="verdict", retries=0, trigger_rule=TriggerRule.NONE_FAILED
+    )
+    close = StepOperator(task_id="close", step="close", trigger_rule=TriggerRule.ALL_DONE)
+
+    shards = shard.expand(record=plan.output)
+    plan >> shards >> purge >> backup >> report >> close
+    [shards, purge, backup, report] >> verdict
+
+
+nightly_governance()

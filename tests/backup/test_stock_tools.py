@@ -1,0 +1,73 @@
+"""A backup opens with age and any Parquet reader. Nothing of Safehands is used to read it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyrage
+
+from tests.backup.conftest import Home
+
+
+def read_backup(folder: Path, identity_file: Path) -> dict[str, Any]:
+    """What a stranger with the identity does: decrypt, read JSON, read Parquet."""
+    import base64
+
+    secret = base64.b64decode(json.loads(identity_file.read_text())["key"]).decode()
+    identity = pyrage.x25519.Identity.from_str(secret)
+
+    def opened(name: str) -> bytes:
+        return bytes(pyrage.decrypt((folder / name).read_bytes(), [identity]))
+
+    newest = sorted((folder / "manifests").iterdir())[-1]
+    manifest = json.loads(opened(f"manifests/{newest.name}").split(b"\n")[0])
+    tables: dict[str, Any] = {}
+    for part in manifest["parts"]:
+        sealed = (folder / part["object"]).read_bytes()
+        assert part["object"] == "objects/" + hashlib.sha256(sealed).hexdigest()
+        rows = pq.read_table(io.BytesIO(opened(part["object"])))
+        tables.setdefault(part["table"], []).append(rows.replace_schema_metadata())
+    keys = pq.read_table(io.BytesIO(opened(manifest["keys"][0]["name"])))
+    return {"keys": keys, **{name: pa.concat_tables(parts) for name, parts in tables.items()}}
+
+
+def test_a_stranger_with_the_identity_reads_every_row(home: Home) -> None:
+    home.backup()
+    found = read_backup(home.folder, home.settings.keys / "backup-identity.key")
+    in_store = home.ask(
+        "SELECT controller_id, uuid_send(waybill), uuid_send(subject_id), arrived_at, collected_at,"
+        " district, carrier, status, weight_band, tags FROM parcel ORDER BY 1, 2"
+    )
+    columns = [n for n in found["parcel"].column_names if n not in ("station_id", "batch_id")]
+    rows = found["parcel"].select(columns).to_pylist()
+    assert sorted(tuple(row.values()) for row in rows) == in_store
+    people = home.ask("SELECT uuid_send(subject_id), sealed FROM subject ORDER BY 1")
+    subjects = found["subject"].select(["subject_id", "sealed"]).to_pylist()
+    assert sorted(tuple(row.values()) for row in subjects) == people
+    assert json.loads(found["batch"]["facts"][0].as_py()) == {"rows": 60}
+    assert found["station"]["name"].to_pylist() == ["一号", "二号"]
+
+
+def test_what_leads_to_a_person_lies_in_the_key_segment_alone(home: Home) -> None:
+    home.backup()
+    found = read_backup(home.folder, home.settings.keys / "backup-identity.key")
+    assert not {"lookup", "wrapped_salt", "epoch"} & set(found["subject"].column_names)
+    segment = found["keys"].to_pylist()
+    salts = [(r["subject_id"], r["lookup"], r["epoch"]) for r in segment if r["kind"] == "salt"]
+    query = "SELECT uuid_send(subject_id), uuid_send(lookup), epoch FROM subject ORDER BY 1"
+    assert sorted(salts) == home.ask(query)
+    graves = [(r["token"], r["reason"]) for r in segment if r["kind"] == "tombstone"]
+    assert graves == home.ask("SELECT uuid_send(token), reason FROM tombstone")
+    everything = b"".join(
+        column.to_pylist()[0] if False else repr(column.to_pylist()).encode()
+        for name, table in found.items()
+        if name != "keys"
+        for column in table.columns
+    )
+    assert not [lookup for _, lookup, _ in salts if repr(lookup)[2:-1].encode() in everything]
