@@ -22,6 +22,7 @@ from safehands.masking import mask_name, mask_phone
 from safehands.pseudonymise.people import NONE, People, Sightings
 from safehands.store import driver
 from safehands.store.bulk import EPOCH_SHIFT, copy_in
+from safehands.store.people import reseal
 
 __all__ = ["FULL", "MASKED", "Vault", "detail", "reconcile", "write"]
 
