@@ -7,12 +7,18 @@ same shards.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from datetime import date, datetime
 
+from sqlalchemy import text
+
+from safehands import journal
 from safehands.datasets import Shard, SourceFile
 from safehands.stations import Register
+from safehands.store import Store
 
-__all__ = ["cut_shards", "without_repeats"]
+__all__ = ["cut_shards", "set_aside", "without_repeats"]
 
 
 def without_repeats(files: Iterable[SourceFile]) -> list[SourceFile]:
@@ -53,3 +59,42 @@ def _balance(files: list[SourceFile], target_bytes: int) -> list[list[SourceFile
         bins[lightest].append(file)
         weights[lightest] += file.size
     return [part for part in bins if part]
+
+
+def set_aside(
+    store: Store,
+    files: Iterable[SourceFile],
+    run: str,
+    business_date: date,
+    policy_digest: str,
+    now: datetime,
+) -> None:
+    """Record files whose own name holds somebody's number: they are not opened.
+
+    A path travels in task records, which are stored in clear; such a file waits until its owner
+    has renamed it.
+    """
+    for file in files:
+        params = {"file": file.label, "station": file.station}
+        problem = {"key": "landing.name_holds_number", "params": params, "exit_code": 20}
+        values = {
+            "station": file.station,
+            "file": file.identity,
+            "policy": policy_digest,
+            "label": file.label,
+            "run": run,
+            "day": business_date,
+            "problem": json.dumps(problem),
+        }
+        with store.begin() as connection:
+            if connection.execute(text(_SET_ASIDE), values).rowcount:
+                facts = {"files": [file.identity], "set_aside": 1, "policy": policy_digest}
+                journal.append(connection, "plan", run, now, facts)
+
+
+_SET_ASIDE = (
+    "INSERT INTO batch (controller_id, station_id, file_digest, policy_digest, label, run,"
+    " business_date, state, problem, facts) SELECT controller_id, id, :file, :policy, :label, :run,"
+    " :day, 'set_aside', CAST(:problem AS jsonb), '{}' FROM station WHERE code = :station"
+    " ON CONFLICT DO NOTHING"
+)

@@ -25,10 +25,10 @@ from safehands import purge as purge_step
 from safehands import report as report_step
 from safehands import validate as validate_step
 from safehands.archive import archive
-from safehands.datasets import Handoff, Outcome, Shard
+from safehands.datasets import Handoff, Outcome, Shard, names_a_person
 from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
-from safehands.landing import cut_shards, without_repeats
+from safehands.landing import cut_shards, set_aside, without_repeats
 from safehands.night import Night
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
@@ -186,8 +186,11 @@ def _plan(inst: Installation, business_date: date) -> Plan:
         raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))
     register(inst.store, declared, business_date)
     fresh = [f for f in files if (f.station, f.identity) not in known]
+    refused = [f for f in fresh if names_a_person(f.path)]
+    set_aside(inst.store, refused, head.run, business_date, inst.policy.digest, inst.clock())
+    fresh = [f for f in fresh if f not in refused]
     shards = cut_shards(fresh, declared, settings.shard_megabytes * 1_000_000)
-    return Plan(head, shards, len(files) - len(fresh))
+    return Plan(head, shards, len(files) - len(fresh) - len(refused))
 
 
 def ingest(inst: Installation, head: Head, shard: Shard) -> Handoff:

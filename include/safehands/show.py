@@ -25,6 +25,8 @@ def night(inst: Installation, head: Head, lang: str, console: Console) -> None:
     console.print(_steps(evidence, lang))
     if evidence.aside:
         console.print(_aside(evidence.aside, lang))
+        for line in [say("show.advice", lang), *_advice(evidence.aside, lang), ""]:
+            console.print(line, highlight=False, soft_wrap=True)
     console.print(_quality(evidence, lang))
     for line in _closing(inst, head, evidence, lang):
         console.print(line, highlight=False, soft_wrap=True)
@@ -61,9 +63,13 @@ def _step(row: StepRow, lang: str) -> tuple[str, ...]:
     counts = row.counts
     shown = _SET_ASIDE if row.step != _PURGED else tuple(counts)
     parts = [f"{_word(name, lang)} {counts[name]:,}" for name in shown if counts.get(name)]
-    into, out = (f"{counts[n]:,}" if n in counts else "–" for n in ("in", "out"))
+    into, out = _number(counts, ("in",)), _number(counts, ("out", "rows", "parcels"))
     seconds = f"{row.seconds:.1f}"
     return (say(f"step.{row.step}", lang), into, out, ", ".join(parts) or "–", seconds)
+
+
+def _number(counts: dict[str, int], names: tuple[str, ...]) -> str:
+    return next((f"{counts[name]:,}" for name in names if name in counts), "–")
 
 
 def _word(name: str, lang: str) -> str:
@@ -72,15 +78,24 @@ def _word(name: str, lang: str) -> str:
 
 
 def _aside(rows: list[Aside], lang: str) -> Table:
-    heads = ("station", "file", "sheet", "rule", "rows", "which")
+    heads = ("file", "sheet", "column", "rule", "rows", "which")
     table = Table(*(say(f"show.{name}", lang) for name in heads), title=say("show.aside", lang))
-    table.columns[3].ratio = 1
+    table.columns[4].justify = "right"
+    file = ""
     for row in rows:
+        if row.file != file and file:
+            table.add_section()
+        shown, file = (row.file if row.file != file else ""), row.file
         numbers = ", ".join(str(n) for n in row.rows) + (" …" if row.count > len(row.rows) else "")
-        reason = rule_text(row.dataset, row.rule, lang)
-        sheet = row.sheet or "–"
-        table.add_row(row.station, row.file, sheet, reason, f"{row.count:,}", numbers)
+        count = f"{row.count:,}"
+        table.add_row(shown, row.sheet or "–", row.column or "–", row.rule, count, numbers)
     return table
+
+
+def _advice(rows: list[Aside], lang: str) -> list[str]:
+    """Return what to do about each rule, once."""
+    rules = {row.rule: rule_text(row.dataset, row.rule, lang) for row in rows}
+    return [f"  {rule} — {sentence}" for rule, sentence in sorted(rules.items())]
 
 
 def _quality(evidence: NightEvidence, lang: str) -> Table:

@@ -3,7 +3,7 @@
 ::
 
     <home>/airflow/               0700, AIRFLOW_HOME
-        secrets.json              0600, Fernet key, token secrets and the database password; made once
+        secrets.json              0600, Fernet key, token secrets, database password
         pgpass                    0600, libpq's password file for Airflow's own role
         login.json                0600, {"admin": password} for the web page
         logs/                     task and component logs

@@ -62,7 +62,7 @@ class StepOperator(BaseOperator):
     ui_color = "#dcefe6"
 
     def __init__(self, *, step: str, record: Any = None, **kwargs: Any) -> None:
-        super().__init__(show_return_value_in_logs=False, **kwargs)
+        super().__init__(**kwargs)
         self.step = step
         self.record = record
 
@@ -97,7 +97,7 @@ class StepOperator(BaseOperator):
     def _announce(self, context: Context, result: Any) -> None:
         for asset in self.outlets:
             outcome = Outcome.from_dict(result)
-            extra = {"run": outcome.run, "already": outcome.already, **outcome.counts}
+            extra: dict[str, Any] = {"run": outcome.run, "already": outcome.already, **outcome.counts}
             context["outlet_events"][asset].extra = extra
 
 

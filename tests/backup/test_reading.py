@@ -121,9 +121,7 @@ def test_rows_are_sorted_by_the_primary_key(
 
 
 @pytest.mark.parametrize("names", [("id", "at"), ("id", "words")])
-def test_no_rows_make_an_empty_table(
-    odd: psycopg.Connection[Any], names: tuple[str, ...]
-) -> None:
+def test_no_rows_make_an_empty_table(odd: psycopg.Connection[Any], names: tuple[str, ...]) -> None:
     found = read_rows(odd, table(("id",), True, *names), EVERYTHING)
     assert found.num_rows == 0
     found.validate(full=True)

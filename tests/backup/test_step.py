@@ -28,7 +28,9 @@ def test_the_first_backup_holds_every_row(home: Home) -> None:
     assert not outcome.already
     rows = {t: home.ask(f"SELECT count(*) FROM {t}")[0][0] for t in ("subject", "parcel", "batch")}
     facts = home.ask("SELECT facts FROM backup")[0][0]
-    assert {t: facts["tables"][t] for t in rows} == rows == {"subject": 12, "parcel": 45, "batch": 1}
+    assert (
+        {t: facts["tables"][t] for t in rows} == rows == {"subject": 12, "parcel": 45, "batch": 1}
+    )
     assert outcome.counts["rows"] == sum(facts["tables"].values())
     assert outcome.counts["parts"] == outcome.counts["written"] == len(facts_parts(home))
     check(home, outcome)

@@ -144,13 +144,13 @@ def ods(table: list[list[str]]) -> bytes:
     return out.getvalue()
 
 
-def xls(table: list[list[str | float]]) -> bytes:
+def xls(table: list[list[str | float]], damage: bytes = b"") -> bytes:
     """A BIFF8 workbook with one sheet ([MS-XLS]) in a compound file ([MS-CFB])."""
     sheet = _record(0x0809, struct.pack("<HHHHII", 0x0600, 0x0010, 0, 0, 0, 0))
     for r, row in enumerate(table):
         for c, cell in enumerate(row):
             sheet += _cell(r, c, cell)
-    sheet += _record(0x000A, b"")
+    sheet += damage + _record(0x000A, b"")
     head = _record(0x0809, struct.pack("<HHHHII", 0x0600, 0x0005, 0, 0, 0, 0))
     bound = struct.pack("<IBB", len(head) + 4 + 8 + 1 + 4, 0, 0) + b"\x01\x00A"
     book = head + _record(0x0085, bound) + _record(0x000A, b"") + sheet

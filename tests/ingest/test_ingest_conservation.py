@@ -58,14 +58,14 @@ def written(table: list[list[str]]) -> str:
     return out.getvalue()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_TABLE)
 def test_no_row_is_lost_in_text(shared: Door, odd: list[list[str]]) -> None:
     # Good rows first, so that the sampled cells always agree with the header.
     check(shared, "a.csv", written([HEADER, *rows(20), *odd]), odd)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(_TABLE)
 def test_no_row_is_lost_in_workbooks(shared: Door, odd: list[list[str]]) -> None:
     odd = [[cell.replace("=", "").replace("#N/A", "") for cell in row][:7] for row in odd]

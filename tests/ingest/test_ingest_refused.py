@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -126,6 +127,12 @@ def test_truncated_workbook(door: Door, length: int) -> None:
 def test_truncated_xls(door: Door) -> None:
     table: list[list[str | float]] = [[*row] for row in (HEADER, *rows(3))]
     content = xls(table)[:900]
+    check(door.refused("a.xls", content), errors.TruncatedFile, "ingest.cut_workbook")
+
+
+def test_xls_that_makes_its_reader_panic(door: Door) -> None:
+    damage = struct.pack("<HH", 0x00E5, 0)  # Merged cells without their count.
+    content = xls([list(HEADER)], damage)
     check(door.refused("a.xls", content), errors.TruncatedFile, "ingest.cut_workbook")
 
 

@@ -52,14 +52,14 @@ _WIRE: dict[Kind, str] = {
     "uuid": "V16",
 }
 _FILLER: dict[Kind, str] = {
-    "i2": "0",
-    "i4": "0",
-    "i8": "0",
-    "f8": "0",
+    "i2": "0::int2",
+    "i4": "0::int4",
+    "i8": "0::int8",
+    "f8": "0::float8",
     "bool": "false",
-    "date": "'2000-01-01'",
-    "ts": "'2000-01-01 00:00+00'",
-    "uuid": "'00000000-0000-0000-0000-000000000000'",
+    "date": "date '2000-01-01'",
+    "ts": "timestamptz '2000-01-01 00:00+00'",
+    "uuid": "uuid '00000000-0000-0000-0000-000000000000'",
 }
 _DAYS_SHIFT = 10_957
 _HEAD, _TAIL = 19, 2
@@ -109,15 +109,15 @@ def _copy(connection: Raw, table: str, query: sql.Composed) -> bytearray:
     while size > 0:
         answer += data
         size, data = fetch(0)
-    end = connection.pgconn.get_result()
-    if end is None or end.status != pq.ExecStatus.COMMAND_OK:
-        raise _refused(table, end)
-    connection.pgconn.get_result()
+    # The connection is free for the next command only when its last result has been taken.
+    for end in list(iter(connection.pgconn.get_result, None)):
+        if end.status != pq.ExecStatus.COMMAND_OK:
+            raise _refused(table, end)
     return answer
 
 
-def _refused(table: str, result: pq.abc.PGresult | None) -> BackupBroken:
-    state = (result and result.error_field(pq.DiagnosticField.SQLSTATE)) or b"?"
+def _refused(table: str, result: pq.abc.PGresult) -> BackupBroken:
+    state = result.error_field(pq.DiagnosticField.SQLSTATE) or b"?"
     return BackupBroken("backup.read_failed", table=table, reason=state.decode())
 
 

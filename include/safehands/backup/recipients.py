@@ -1,8 +1,8 @@
 """The public half of the backup key: all that the nightly machine needs.
 
-``backup-recipients.txt`` in the first key place, written by setup, is an age recipients file as the ``age`` tool
-reads it (``age -R``): one recipient a line, ``#`` starts a comment. Add a line to let a second
-identity open future backups.
+``backup-recipients.txt`` in the first key place, written by setup, is a recipients file as the
+``age`` tool reads it (``age -R``): one recipient a line, ``#`` starts a comment. Add a line to let
+a second identity open future backups.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ Order of events, so that a kill at any moment leaves the store and the repositor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -418,6 +419,21 @@ def _record(job: _Job, draft: _Draft, manifest: Manifest, outcome: Outcome) -> N
         _record_objects(connection, job, manifest)
         _record_generation(connection, job, manifest, outcome)
         journal.append(connection, "backup", job.night.run, job.now, _facts(manifest, outcome))
+        _record_step(connection, job, outcome)
+
+
+def _record_step(connection: Connection, job: _Job, outcome: Outcome) -> None:
+    insert = text(
+        "INSERT INTO step_result (run, business_date, shard, step, counts, reasons, seconds)"
+        " VALUES (:run, :day, '', 'backup', CAST(:counts AS jsonb), '{}', :seconds)"
+    )
+    values = {
+        "run": job.night.run,
+        "day": job.night.business_date,
+        "counts": json.dumps(dict(outcome.counts)),
+        "seconds": job.night.elapsed(),
+    }
+    connection.execute(insert, values)
 
 
 def _record_objects(connection: Connection, job: _Job, manifest: Manifest) -> None:

@@ -44,6 +44,11 @@ def open_workbook(data: bytes, label: str, date1904: bool) -> Opened:
         raise WrongFileType("ingest.password", file=label) from None
     except (CalamineError, XmlError, ZipError, OSError):
         raise TruncatedFile("ingest.cut_workbook", file=label) from None
+    except BaseException as error:
+        # A panic of the Rust reader is no Exception; unnamed by pyo3, it is known by its module.
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        raise TruncatedFile("ingest.cut_workbook", file=label) from None
     tables = [SheetTable(sheet) for sheet in sheets if sheet.height]
     return Opened(tables, hidden=len(shown) - len(visible), date1904=date1904)
 

@@ -86,7 +86,9 @@ class Texts:
     def count(self, name: str) -> str:
         """Return the name of a step's count, or the bare name."""
         rule = self.policy.retention.get(name)
-        return self.known(f"count.{name}", f"report.count.{name}") or (self.label(rule.label) if rule else name)
+        return self.known(f"count.{name}", f"report.count.{name}") or (
+            self.label(rule.label) if rule else name
+        )
 
     def rule(self, dataset: str, rule: str) -> str:
         """Return what to do about a broken rule."""

@@ -7,16 +7,25 @@ count and per field a length and the big-endian value, a closing −1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
-__all__ = ["EPOCH_SHIFT", "INFINITY", "NOBODY", "Kind", "copy_in", "copy_out", "uuids"]
+__all__ = [
+    "EPOCH_SHIFT",
+    "INFINITY",
+    "NOBODY",
+    "Kind",
+    "by_width",
+    "copy_in",
+    "copy_out",
+    "uuids",
+]
 
-Kind = Literal["i2", "i4", "i8", "ts", "uuid"]
+Kind = Literal["i2", "i4", "i8", "ts", "uuid", "bytes"]
 Connection = psycopg.Connection[Any]
 
 EPOCH_SHIFT = 946_684_800_000_000
@@ -40,10 +49,11 @@ def copy_in(
     """Load equally long columns into ``target`` (``table (a, b, …)``), in their order.
 
     ``ts`` columns are int64 microseconds since 1970 (UTC) or ``INFINITY``; ``uuid`` columns are
-    ``V16`` arrays (see ``uuids``). No value may be missing.
+    ``V16`` arrays (see ``uuids``), ``bytes`` columns void arrays of one width (see
+    ``by_width``). No value may be missing.
     """
     rows = len(columns[0][1])
-    layout = _layout([kind for kind, _ in columns])
+    layout = _layout([_width(kind, values) for kind, values in columns])
     with connection.cursor().copy(f"COPY {target} FROM STDIN (FORMAT binary)") as copy:
         copy.write(_HEAD)
         for start in range(0, rows, _SLICE):
@@ -53,7 +63,7 @@ def copy_in(
 
 def copy_out(connection: Connection, query: str, kinds: Sequence[Kind]) -> list[npt.NDArray[Any]]:
     """Read the rows of ``query`` as columns of ``kinds``; the query must leave no value missing."""
-    layout = _layout(kinds)
+    layout = _layout([_WIDTH[kind] for kind in kinds])
     with connection.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy:
         raw = b"".join(copy)
     table = np.frombuffer(raw[len(_HEAD) : len(raw) - len(_TAIL)], dtype=layout)
@@ -65,10 +75,23 @@ def uuids(values: Sequence[bytes]) -> npt.NDArray[Any]:
     return np.frombuffer(b"".join(values), dtype="V16")
 
 
-def _layout(kinds: Sequence[Kind]) -> np.dtype[Any]:
+def by_width(values: Sequence[bytes]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[Any]]]:
+    """Yield positions and a void array per distinct length: what ``bytes`` columns ask for."""
+    lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+    for length in np.unique(lengths).tolist():
+        positions = np.flatnonzero(lengths == length)
+        joined = b"".join(values[i] for i in positions.tolist())
+        yield positions, np.frombuffer(joined, dtype=f"V{length}")
+
+
+def _width(kind: Kind, values: npt.NDArray[Any]) -> str:
+    return f"V{values.dtype.itemsize}" if kind == "bytes" else _WIDTH[kind]
+
+
+def _layout(widths: Sequence[str]) -> np.dtype[Any]:
     fields: list[tuple[str, str]] = [("n", ">i2")]
-    for i, kind in enumerate(kinds):
-        fields += [(f"l{i}", ">i4"), (f"v{i}", _WIDTH[kind])]
+    for i, width in enumerate(widths):
+        fields += [(f"l{i}", ">i4"), (f"v{i}", width)]
     return np.dtype(fields)
 
 
