@@ -6,13 +6,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 
+from nights import BUSINESS_DATE, NOW, fixed_clock
 from safehands import embedded
 from safehands.installation import Installation, open_installation
 from safehands.keys import FileProvider, RunKey
@@ -21,15 +20,10 @@ from safehands.policy import Policy, load_policy
 from safehands.settings import Settings
 from safehands.store import Store, prepare_store
 
+__all__ = ["BUSINESS_DATE", "NOW", "fixed_clock"]
+
 ROOT = Path(__file__).resolve().parents[1]
-BUSINESS_DATE = date(2026, 11, 23)
-NOW = datetime(2026, 11, 24, 2, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 TEMPLATE = "sh_template"
-
-
-def fixed_clock() -> datetime:
-    """The clock of all tests: the night after the business date."""
-    return NOW
 
 
 class Cluster:

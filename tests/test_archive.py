@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from conftest import NOW
+from nights import NOW
 from safehands.archive import archive, open_archived
 from safehands.artifacts import file_digest
 from safehands.errors import KeyProblem, SetupProblem

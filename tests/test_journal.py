@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from conftest import NOW
+from nights import NOW
 from safehands import journal
 from safehands.errors import LedgerBroken
 from safehands.store import Store

@@ -32,10 +32,11 @@ from safehands.landing import cut_shards, set_aside, without_repeats
 from safehands.night import Night
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
-from safehands.store.register import register
+from safehands.store.register import check_keys, register
 from safehands.workers import spread
 
 __all__ = [
+    "HEAVY",
     "STEPS",
     "Clock",
     "Head",
@@ -57,7 +58,7 @@ __all__ = [
     "waiting",
 ]
 
-_HEAVY = ("safehands.pipeline", "safehands.validate.verdicts", "great_expectations")
+HEAVY = ("safehands.pipeline", "safehands.validate.verdicts", "great_expectations")
 STEPS = ("ingest", "validate", "minimise", "pseudonymise", "purge", "backup", "report")
 
 Tell = Callable[[str, str, str], None]
@@ -128,7 +129,7 @@ def _govern_all(inst: Installation, tonight: Plan, tell: Tell) -> list[errors.Sa
     """Govern all shards and return the problems of those that failed."""
     jobs = [(inst.settings, inst.clock, tonight.head, shard) for shard in tonight.shards]
     if min(len(jobs), inst.settings.workers) > 1:
-        results = spread(_govern_apart, jobs, inst.settings.workers, tell, _HEAVY)
+        results = spread(_govern_apart, jobs, inst.settings.workers, tell, HEAVY)
     else:
         results = [_caught(inst, tonight.head, shard, tell) for shard in tonight.shards]
     return [problem for problem in results if problem is not None]
@@ -172,7 +173,8 @@ def plan(inst: Installation, business_date: date) -> Plan:
 
     Registers owners and stations, and makes their keys on the first night.
 
-    Raises ``PolicyError`` when the folder or its ``stations.yaml`` cannot be used.
+    Raises ``PolicyError`` when the folder or its ``stations.yaml`` cannot be used, ``KeyProblem``
+    when a key of any owner is missing or wrong: then nothing of the night has been written.
     """
     return guard.guarded("plan", partial(_plan, inst, business_date))
 
@@ -184,6 +186,7 @@ def _plan(inst: Installation, business_date: date) -> Plan:
     known = set(_batches(inst, "state IS NOT NULL"))
     if not files and not known:
         raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))
+    check_keys(inst.store)
     register(inst.store, declared, business_date)
     fresh = [f for f in files if (f.station, f.identity) not in known]
     refused = [f for f in fresh if names_a_person(f.path)]

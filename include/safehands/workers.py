@@ -13,7 +13,7 @@ from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any
 
-__all__ = ["Event", "spread"]
+__all__ = ["Event", "spread", "warm_up"]
 
 Event = tuple[str, str, str]
 
@@ -64,3 +64,12 @@ def _report(step: str, shard: str, event: str) -> None:
 def _forward(events: SimpleQueue[Event | None], tell: Callable[[str, str, str], None]) -> None:
     while (event := events.get()) is not None:
         tell(*event)
+
+
+def warm_up(preload: Sequence[str]) -> None:
+    """Start the server process and let it import ``preload``, so that later work need not."""
+    spread(_nothing, [None], 1, _nothing, preload)
+
+
+def _nothing(*_: Any) -> None:
+    return None

@@ -24,7 +24,7 @@ from safehands.installation import open_installation
 from safehands.messages import say
 from safehands.settings import Settings
 from safehands_airflow import components, home
-from safehands_airflow.api import health
+from safehands_airflow.api import Api, health
 
 __all__ = ["down", "is_up", "main", "migrate", "up"]
 
@@ -50,6 +50,7 @@ def up(settings: Settings, environ: Mapping[str, str]) -> str:
     else:
         port = running["port"]
     _await_health(base, port)
+    _await_dag(settings, port)
     return say(
         "airflow.up",
         settings.lang,
@@ -113,6 +114,16 @@ def _await_health(base: Path, port: int) -> None:
             components.stop_keeper(base, _STOP_SECONDS)
             logs, seconds = str(base / "logs"), int(_HEALTHY_SECONDS)
             raise SetupProblem("airflow.not_healthy", seconds=seconds, folder=logs)
+        time.sleep(0.25)
+
+
+def _await_dag(settings: Settings, port: int) -> None:
+    """Wait until the DAG files were read, so that the night can be triggered at once."""
+    api = Api(port, home.password(settings))
+    deadline = time.monotonic() + _HEALTHY_SECONDS
+    while not api.get("/api/v2/dags?limit=1")["total_entries"]:
+        if time.monotonic() > deadline:
+            raise SetupProblem("airflow.broken_dag", file="dags/", kind="?")
         time.sleep(0.25)
 
 

@@ -97,7 +97,11 @@ class StepOperator(BaseOperator):
     def _announce(self, context: Context, result: Any) -> None:
         for asset in self.outlets:
             outcome = Outcome.from_dict(result)
-            extra: dict[str, Any] = {"run": outcome.run, "already": outcome.already, **outcome.counts}
+            extra: dict[str, Any] = {
+                "run": outcome.run,
+                "already": outcome.already,
+                **outcome.counts,
+            }
             context["outlet_events"][asset].extra = extra
 
 

@@ -56,10 +56,14 @@ class Watch:
 
     def follow(self, states: States, over: Event, seconds: float) -> None:
         """Show ``states()`` every ``seconds`` until ``over`` is set, and once more."""
-        with self._progress:
+        with self.shown():
             while not over.wait(seconds):
                 self.show(states())
             self.show(states())
+
+    def shown(self) -> Progress:
+        """Return the context in which the table is on the screen."""
+        return self._progress
 
     def show(self, states: Iterable[TaskState]) -> None:
         """Show one picture of the run."""
@@ -70,7 +74,7 @@ class Watch:
             self._update(row, by_step.get(step, []))
 
     def _row(self, step: str) -> TaskID:
-        name = say(f"airflow.step_{step}", self._lang)
+        name = say(f"step.{step}", self._lang)
         return self._progress.add_task(name, start=False, total=1, mark=" ", shard="")
 
     def _update(self, row: TaskID, found: list[TaskState]) -> None:

@@ -18,7 +18,7 @@ from safehands.report import report
 from safehands.report.document import compose
 from safehands.report.evidence import gather
 from safehands.report.page import Texts, edition, render
-from safehands.report.step import _Work
+from safehands.report.step import figures
 from safehands.store import Store
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
@@ -68,8 +68,7 @@ def document(night: Night, store: Store, filled: Any) -> dict[str, Any]:
         "digest": "d" * 64,
         "checkpoint": {"size": 3, "note": "safehands/ledger\n3\nroot\n"},
     }
-    figures = _Work(night, store, evidence, "d").figures()
-    return compose(evidence, figures, night.policy, moment)
+    return compose(evidence, figures(night, store), night.policy, moment)
 
 
 def test_the_page_needs_nothing_but_itself(document: dict[str, Any], policy: Policy) -> None:

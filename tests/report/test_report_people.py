@@ -18,7 +18,8 @@ from safehands.store import Store
 
 def _people(store: Store, controller: int = 1) -> list[dict[str, Any]]:
     with store.begin(controller=controller) as connection:
-        return people_table(connection).to_pylist()
+        rows: list[dict[str, Any]] = people_table(connection).to_pylist()
+    return rows
 
 
 def test_no_parcels_give_no_row(store: Store, filled: Any) -> None:
@@ -99,7 +100,7 @@ def test_exposure_counts_people_by_the_size_of_their_group() -> None:
 
 def test_a_table_of_large_groups_may_be_shared() -> None:
     groups = pa.array(np.repeat(np.arange(3), 40).astype(np.int32))
-    found = exposure(pa.table({name: groups for name in (*QUASI, *SENSITIVE)}))
+    found = exposure(pa.table(dict.fromkeys((*QUASI, *SENSITIVE), groups)))
     assert [(one["level"], one["below"]) for one in found["releases"]] == [(3, 0), (3, 0)]
 
 

@@ -14,10 +14,10 @@ from safehands.keys import KeyRing
 from safehands.pseudonymise.parcels import Parcels, micros
 from safehands.pseudonymise.people import NONE
 from safehands.pseudonymise.vault import Vault
-from safehands.store import driver
+from safehands.store import Store, driver
 from safehands.store.bulk import EPOCH_SHIFT, INFINITY, NOBODY, copy_in, copy_out, uuids
 
-__all__ = ["as_table", "custody", "parcels", "preferences", "subjects_of"]
+__all__ = ["as_table", "custody", "months", "parcels", "preferences", "subjects_of"]
 
 Array = npt.NDArray[Any]
 
@@ -75,7 +75,6 @@ def parcels(
     partitions ask for anyway. Return ``new``, ``changed``, ``unchanged`` and ``out``.
     """
     raw = driver(connection)
-    _months(connection, rows.arrived)
     raw.execute(_INCOMING)
     columns: list[tuple[Any, Array]] = [
         ("uuid", rows.waybill),
@@ -97,11 +96,16 @@ def parcels(
     return {"out": len(rows), "new": new, "changed": changed, "unchanged": unchanged}
 
 
-def _months(connection: Connection, arrived: Array) -> None:
+def months(store: Store, arrived: Array) -> None:
+    """Make the partitions that the arrivals (microseconds since 1970) need.
+
+    In a transaction of its own: loads of other owners wait for whoever makes a month.
+    """
     # Eight hours ahead of UTC all year: China keeps no summer time.
     local = (arrived + 8 * 3_600_000_000).astype("datetime64[us]").astype("datetime64[M]")
     for month in np.unique(local):
-        connection.execute(text("SELECT add_month(:month)"), {"month": f"{month}-01"})
+        with store.begin() as connection:
+            connection.execute(text("SELECT add_month(:month)"), {"month": f"{month}-01"})
 
 
 def _against_known(connection: Connection, reuse_days: int) -> tuple[int, int]:

@@ -62,9 +62,13 @@ def gather(parts: list[dict[str, Any]]) -> Sightings:
     phone, phones = _encode([part["phone"] for part in parts])
     name, names = _encode([part["name"] for part in parts])
     address, addresses = _encode([part["address"] for part in parts])
-    at = np.concatenate([part["at"] for part in parts])
-    active = np.concatenate([part["active"] for part in parts])
+    at, active = (_joined([part[name] for part in parts]) for name in ("at", "active"))
     return Sightings(phone, name, address, at, active, phones, names, addresses)
+
+
+def _joined(arrays: list[Ints]) -> Ints:
+    # A shard whose files were all set aside has no sighting at all.
+    return np.concatenate([np.empty(0, dtype=np.int64), *arrays])
 
 
 def segments(seen: Sightings, reissue_micros: int) -> People:

@@ -64,6 +64,8 @@ def pseudonymise(
     owner = owners(store)[handoff.shard.controller]
     claim = claim_of(handoff, night.policy.digest)
     tables = _read(handoff, night)
+    if tables["parcels"] is not None:
+        load.months(store, parcels.micros(tables["parcels"]["arrived_at"], 0))
     with store.begin(controller=owner.id) as connection:
         # Shards of one owner write one after the other: they share people.
         lock(connection, f"safehands.controller.{owner.id}")

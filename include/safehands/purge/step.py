@@ -46,7 +46,8 @@ def purge(night: Night, store: Store, now: datetime) -> Outcome:
         fresh = fresh or done
         for rule, number in result.items():
             counts[rule] = counts.get(rule, 0) + number
-    counts["months_dropped"] = _drop_months(store) if fresh else 0
+    # Not only when something was deleted just now: a purge that was killed may have deleted it.
+    counts["months_dropped"] = _drop_months(store)
     _destroy_day_keys(store.provider, due)
     return Outcome(night.run, "purge", counts=counts, already=not fresh)
 

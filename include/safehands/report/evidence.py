@@ -134,11 +134,13 @@ _STEPS = (
 # A station that brought nothing tonight is shown with its newest verdicts, under their date. The
 # checks of the pseudonymised tables know a station by its number alone.
 _QUALITY = (
-    "SELECT coalesce(s.code, q.station) AS station, q.business_date::text AS day, q.dataset, q.suite, q.rule, q.dimension,"
-    " q.severity, sum(q.evaluated)::bigint AS evaluated, sum(q.failed)::bigint AS failed"
+    "SELECT coalesce(s.code, q.station) AS station, q.business_date::text AS day,"
+    " q.dataset, q.suite, q.rule, q.dimension, q.severity,"
+    " sum(q.evaluated)::bigint AS evaluated, sum(q.failed)::bigint AS failed"
     " FROM quality_result q LEFT JOIN station s"
-    " ON q.suite = 'pseudonymised' AND s.id::text = q.station WHERE q.business_date = (SELECT max(n.business_date)"
-    " FROM quality_result n WHERE n.station = q.station AND n.business_date <= :day)"
+    " ON q.suite = 'pseudonymised' AND s.id::text = q.station"
+    " WHERE q.business_date = (SELECT max(n.business_date) FROM quality_result n"
+    " WHERE n.station = q.station AND n.business_date <= :day)"
     " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 3, 4, 5"
 )
 _BACKUP = (

@@ -27,7 +27,7 @@ from safehands.store import Store, lock
 from safehands.store.effects import Claim, find, input_digest, make
 from safehands.store.register import owners
 
-__all__ = ["report"]
+__all__ = ["figures", "report"]
 
 _PAGE, _DATA = "report.html", "report.json"
 
@@ -69,6 +69,17 @@ def report(night: Night, store: Store, now: datetime) -> Outcome:
     return work.outcome(result["counts"], result["quality"])
 
 
+def figures(night: Night, store: Store) -> dict[str, Any]:
+    """Return what is not evidence but follows from the tables: ``risk`` per owner's code (see
+    ``exposure``) and ``retention``."""
+    risk = {}
+    for owner in owners(store).values():
+        with store.begin(controller=owner.id) as connection:
+            people = people_table(connection)
+        risk[owner.code] = exposure(people)
+    return {"risk": risk, "retention": retention(night, store)}
+
+
 @dataclass(frozen=True)
 class _Work:
     """One report in the making."""
@@ -81,15 +92,6 @@ class _Work:
     @property
     def folder(self) -> Path:
         return self.night.settings.reports / self.night.business_date.isoformat()
-
-    def figures(self) -> dict[str, Any]:
-        """Compute what is not evidence but follows from the tables."""
-        risk = {}
-        for owner in owners(self.store).values():
-            with self.store.begin(controller=owner.id) as connection:
-                people = people_table(connection)
-            risk[owner.code] = exposure(people)
-        return {"risk": risk, "retention": retention(self.night, self.store)}
 
     def outcome(
         self, counts: Mapping[str, int], quality: list[dict[str, Any]], already: bool = False
@@ -110,7 +112,7 @@ class _Written:
     @classmethod
     def of(cls, work: _Work, moment: Mapping[str, Any]) -> _Written:
         made = {**moment, "digest": work.digest}
-        document = compose(work.evidence, work.figures(), work.night.policy, made)
+        document = compose(work.evidence, figures(work.night, work.store), work.night.policy, made)
         text_ = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
         return cls(document, render(document, work.night.policy), f"{text_}\n".encode())
 

@@ -11,7 +11,7 @@ from safehands.keys import FileProvider, KeyRing, WrappedKeys, new_wrapped_keys
 from safehands.stations import Controller, Register
 from safehands.store.engine import Store, lock
 
-__all__ = ["Owner", "open_ring", "owners", "register"]
+__all__ = ["Owner", "check_keys", "open_ring", "owners", "register"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,17 @@ def owners(store: Store) -> dict[str, Owner]:
             if station is not None:
                 owner.stations[station] = station_id
     return found
+
+
+def check_keys(store: Store) -> None:
+    """Open the keys of every owner, and write nothing.
+
+    Raises ``KeyProblem`` when the root key is wrong or an epoch key is missing.
+    """
+    known = owners(store).values()
+    with store.begin() as connection:
+        for owner in known:
+            open_ring(connection, store.provider, owner)
 
 
 def open_ring(connection: Connection, provider: FileProvider, owner: Owner) -> KeyRing:

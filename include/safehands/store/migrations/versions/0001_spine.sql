@@ -240,11 +240,15 @@ DECLARE
     first timestamptz := (date_trunc('month', month::timestamp)) AT TIME ZONE 'Asia/Shanghai';
     after timestamptz := (date_trunc('month', month::timestamp) + interval '1 month') AT TIME ZONE 'Asia/Shanghai';
 BEGIN
-    IF to_regclass(name) IS NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtext('safehands.add_month'));
-        IF to_regclass(name) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF parcel FOR VALUES FROM (%L) TO (%L)', name, first, after);
-        END IF;
+    IF to_regclass(name) IS NOT NULL THEN
+        RETURN;
+    END IF;
+    PERFORM pg_advisory_xact_lock(hashtext('safehands.add_month'));
+    -- Made apart and attached: CREATE TABLE … PARTITION OF would wait for every load that runs.
+    -- IF NOT EXISTS, because a table made while this call waited is not seen by to_regclass yet.
+    EXECUTE format('CREATE TABLE IF NOT EXISTS %I (LIKE parcel INCLUDING CONSTRAINTS)', name);
+    IF NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = name::regclass) THEN
+        EXECUTE format('ALTER TABLE parcel ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name, first, after);
     END IF;
 END $$;
 

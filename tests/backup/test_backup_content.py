@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hmac
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,8 +97,6 @@ def test_the_name_of_a_column_and_the_key_count() -> None:
 
 
 def test_the_layout_is_the_one_that_is_documented() -> None:
-    import hmac
-
     table = pa.table({"n": pa.array([1, None], pa.int16()), "s": pa.array(["é", ""], pa.string())})
     layout = (
         b"safehands-part/1\0" + b"\2\0\0\0\0\0\0\0" + b"\2\0\0\0"

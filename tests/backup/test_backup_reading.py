@@ -14,7 +14,6 @@ from psycopg import sql
 from safehands.backup.reading import ARROW, read_rows
 from safehands.backup.tables import Column, Kind, Split, Table
 from safehands.errors import BackupBroken
-from tests.conftest import Cluster
 
 EVERYTHING = sql.SQL("true")
 KINDS: dict[str, Kind] = {
@@ -37,16 +36,16 @@ CREATE = (
 
 
 @pytest.fixture(scope="module")
-def connection(cluster: Cluster) -> Iterator[psycopg.Connection[Any]]:
+def connection(cluster: Any) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(**cluster.server.conninfo("postgres")) as made:
         made.execute(CREATE)
         yield made
 
 
 @pytest.fixture
-def odd(connection: psycopg.Connection[Any]) -> Iterator[psycopg.Connection[Any]]:
+def odd(connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     connection.execute("TRUNCATE odd")
-    yield connection
+    return connection
 
 
 def table(key: tuple[str, ...] = ("id",), nullable: bool = True, *names: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -11,14 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyrage
-
-from tests.backup.conftest import Home
+from backup_home import Home
 
 
 def read_backup(folder: Path, identity_file: Path) -> dict[str, Any]:
     """What a stranger with the identity does: decrypt, read JSON, read Parquet."""
-    import base64
-
     secret = base64.b64decode(json.loads(identity_file.read_text())["key"]).decode()
     identity = pyrage.x25519.Identity.from_str(secret)
 
@@ -65,7 +63,7 @@ def test_what_leads_to_a_person_lies_in_the_key_segment_alone(home: Home) -> Non
     graves = [(r["token"], r["reason"]) for r in segment if r["kind"] == "tombstone"]
     assert graves == home.ask("SELECT uuid_send(token), reason FROM tombstone")
     everything = b"".join(
-        column.to_pylist()[0] if False else repr(column.to_pylist()).encode()
+        repr(column.to_pylist()).encode()
         for name, table in found.items()
         if name != "keys"
         for column in table.columns

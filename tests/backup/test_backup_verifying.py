@@ -6,18 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from backup_home import Home
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from safehands.backup import Repository, verify_repository
-from safehands.backup.manifest import Manifest, Segment, open_manifest, seal_manifest
+from safehands.backup.manifest import Manifest, open_manifest, seal_manifest
 from safehands.backup.repository import digest, manifest_name, object_name
 from safehands.backup.verifying import Report
 from safehands.errors import BackupBroken
 from safehands.journal import ORIGIN, signing_key
 from safehands.keys import FileProvider, age
 from safehands.ledger import SigningKey
-from tests.backup.conftest import Home
 
 
 @pytest.fixture
@@ -248,25 +248,17 @@ def contradictions(manifest: Manifest) -> Iterator[tuple[str, dict[str, object]]
     other = others[-1]
     segment = manifest.keys[0]
     tables = {**manifest.tables, first.table: manifest.tables[first.table] + 1}
-    more = {"rows": first.rows + 1}
+    grown = replace(first, rows=first.rows + 1)
     yield "backup.manifest", {"tables": tables}
     yield "backup.manifest", {"parts": (first, *manifest.parts)}
     yield "backup.manifest", {"checkpoint": "no note"}
     yield "backup.manifest", {"number": 2}
     yield "backup.manifest", {"keys": ()}
     yield "backup.manifest", {"parts": (replace(first, bytes=1), *others)}
-    yield "backup.part", {"parts": (first, *others[:-1], swapped(other, first.content))}
+    yield "backup.part", {"parts": (first, *others[:-1], replace(other, content=first.content))}
     yield "backup.part", {"keys": (replace(segment, tombstones=9), *manifest.keys[1:])}
-    yield "backup.differs", {"keys": (bad_digest(segment), *manifest.keys[1:])}
-    yield "backup.manifest", {"parts": (replace(first, **more), *others), "tables": tables}
-
-
-def swapped(part: object, content: str) -> object:
-    return replace(part, content=content)  # type: ignore[type-var]
-
-
-def bad_digest(segment: Segment) -> Segment:
-    return replace(segment, digest="0" * 64)
+    yield "backup.differs", {"keys": (replace(segment, digest="0" * 64), *manifest.keys[1:])}
+    yield "backup.manifest", {"parts": (grown, *others), "tables": tables}
 
 
 def test_every_contradiction_is_seen(grown: Home, copy: Path) -> None:

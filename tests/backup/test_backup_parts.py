@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
+from backup_home import Home
+from psycopg import sql
 from sqlalchemy import text
 
 from safehands.backup import parts
@@ -12,7 +13,6 @@ from safehands.backup.reading import read_rows
 from safehands.backup.tables import DECLARED, LEFT_OUT, tables
 from safehands.errors import BackupBroken
 from safehands.store import driver
-from tests.backup.conftest import Home
 
 
 def cut(home: Home, name: str) -> dict[str, int]:
@@ -71,9 +71,8 @@ def test_large_parts_are_cut_further(
     ("rows", "pieces"), [(1, 1), (262_144, 1), (262_145, 2), (524_288, 2), (524_289, 4)]
 )
 def test_a_part_holds_a_quarter_of_a_million_rows_at_most(rows: int, pieces: int) -> None:
-    whole = parts.Slice("t", parts.sql.SQL("true"))
-    split = replace(DECLARED["parcel"])
-    assert len(parts._ranges(whole, split, rows)) == pieces
+    whole = parts.Slice("t", sql.SQL("true"))
+    assert len(parts._ranges(whole, DECLARED["parcel"], rows)) == pieces
 
 
 def test_tables_with_ids_are_cut_by_blocks_of_ids(home: Home) -> None:

@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from backup_home import Home
 
 from safehands import journal
 from safehands.backup import Repository, step, verify_repository
+from safehands.backup.parts import slices
 from safehands.datasets import Outcome
 from safehands.errors import BackupBroken, KeyProblem
-from tests.backup.conftest import Home
 
 SUBJECT_1 = "subject_id = md5('s1')::uuid"
+EVIDENCE = {"effect", "ledger_entry/000000", "ledger_checkpoint", "step_result/000000"}
 
 
 def check(home: Home, outcome: Outcome) -> None:
@@ -73,7 +75,7 @@ def test_the_next_night_writes_only_what_changed(home: Home) -> None:
     fresh = home.ask("SELECT part, object FROM backup_object")
     changed = {part for part, name in fresh if name not in known}
     assert {part for part in changed if part.startswith("subject/")} == {subject_part(home)}
-    assert changed - {subject_part(home)} <= {"effect", "ledger_entry/000000", "ledger_checkpoint"}
+    assert changed - {subject_part(home)} <= EVIDENCE
     assert outcome.counts["written"] == len(changed)
     assert outcome.counts["unchanged"] == outcome.counts["parts"] - len(changed)
     check(home, outcome)
@@ -135,6 +137,7 @@ def test_the_ledger_and_the_table_record_the_generation(home: Home) -> None:
     day, manifest, facts = home.ask("SELECT business_date, manifest, facts FROM backup")[0]
     assert (day, manifest) == (home.night().business_date, outcome.details["manifest"])
     assert facts["manifest_digest"] == outcome.details["manifest_digest"]
+    assert home.ask("SELECT step, counts FROM step_result") == [("backup", dict(outcome.counts))]
 
 
 def test_the_checkpoint_covers_what_was_recorded_before(home: Home) -> None:
@@ -307,7 +310,7 @@ def test_the_folder_of_another_store_is_left_alone(home: Home) -> None:
 def test_a_part_that_was_not_read_fails_the_backup(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = step.slices
+    real = slices
     monkeypatch.setattr(step, "slices", lambda connection, table: real(connection, table)[1:])
     with pytest.raises(BackupBroken) as caught:
         home.backup()
@@ -318,7 +321,7 @@ def test_a_part_that_was_not_read_fails_the_backup(
 def test_rows_loaded_meanwhile_wait_for_the_next_night(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, done = step.slices, []
+    real, done = slices, list[int]()
 
     def busy(connection: Any, table: Any) -> Any:
         if not done:
