@@ -234,6 +234,13 @@ def _verify(call: _Call, file: str | None, key: str | None) -> None:
     call.console.print(line, highlight=False, soft_wrap=True)
 
 
+def _remove(call: _Call) -> None:
+    from safehands import embedded
+
+    for line in embedded.remove(embedded.Place(call.settings.home)):
+        call.console.print(line, highlight=False, soft_wrap=True)
+
+
 _Extra = tuple[Callable[[str], click.Parameter], ...]
 _COMMANDS: dict[str, tuple[Callable[..., None], _Extra]] = {
     "nightly": (_nightly, ()),
@@ -246,5 +253,6 @@ _COMMANDS: dict[str, tuple[Callable[..., None], _Extra]] = {
     "backup": (_step("backup"), ()),
     "report": (_step("report"), ()),
     "status": (_status, (_json_option,)),
+    "remove": (_remove, ()),
     "verify": (_verify, (_file_argument, _key_option)),
 }
