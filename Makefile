@@ -1,59 +1,56 @@
-# One entry for everything. `make` alone lists what there is.
-SHELL := /bin/sh
-PYTHON ?= python3
+# Safehands 安驿. `make` alone lists the targets. Needs Python 3.11 or newer and make, nothing else.
+
+# Which Python makes the environment; empty: the first that is new enough.
+PYTHON ?=
 VENV := .venv
-BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed-$(shell cksum requirements/lock.txt pyproject.toml | cksum | cut -d' ' -f1)
-RUN := $(BIN)/python -m
+RUN := $(VENV)/bin/python
 LANDING ?=
 DATE ?=
 FORCE ?=
-NIGHT := $(if $(LANDING),--landing "$(LANDING)") $(if $(DATE),--date "$(DATE)")
+# Worker processes of the tests.
+JOBS ?= 2
+# More for pytest: make test ARGS="tests/ledger -x"
+ARGS ?=
+
+# `make nightly LANG=zh` chooses the language of messages; the machine's locale stays as it is.
+ifeq ($(origin LANG),command line)
+export SAFEHANDS_LANG := $(LANG)
+override LANG := C.UTF-8
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help setup nightly up down test check bench torture clean
 
-help:  ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+help: ## list the targets
+	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1 - \2/'
 
-setup: $(STAMP)  ## make the environment in .venv (the other commands do it by themselves)
+setup: ## make the environment in .venv, once per lock file
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/setup.sh
 
-$(STAMP): requirements/lock.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "Safehands needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …"; exit 3; }
-	@echo "Making the environment (a few minutes the first time) …"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(RUN) pip install -q --disable-pip-version-check --retries 5 --require-hashes --no-deps -r requirements/lock.txt
-	@$(RUN) pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@$(RUN) compileall -q -j 0 $(VENV)/lib include plugins >/dev/null 2>&1 || true
-	@rm -f $(VENV)/.installed-* && touch $@
+nightly: setup ## one night: the sample's, or LANDING's
+	@$(RUN) -m safehands_airflow.nightly --landing "$(LANDING)" --date "$(DATE)"
 
-nightly: $(STAMP)  ## a night of governance in Airflow (LANDING=/folder for your own exports)
-	@$(RUN) safehands_airflow.nightly $(NIGHT)
+up: setup ## start Airflow on 127.0.0.1 (SAFEHANDS_PORT, 28080)
+	@$(RUN) -m safehands_airflow.launcher up
 
-up: $(STAMP)  ## start the whole of Airflow; prints address and login
-	@$(RUN) safehands_airflow.launcher up
+down: setup ## stop Airflow and the embedded database
+	@$(RUN) -m safehands_airflow.launcher down
 
-down: $(STAMP)  ## stop it
-	@$(RUN) safehands_airflow.launcher down
+test: setup ## run all tests
+	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-test: $(STAMP)  ## run all tests
-	@$(RUN) pytest -n 2 --dist loadfile
+check: setup ## lint, format, types, import contracts
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy include plugins dags tests
+	$(VENV)/bin/lint-imports
 
-check: $(STAMP)  ## style, types and the architecture's contracts
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy include plugins
-	@$(BIN)/lint-imports
+bench: setup ## a million parcels, as a ratio to a bare COPY
+	@$(RUN) tests/bench/nightly.py $(ARGS)
 
-bench: $(STAMP)  ## the chain on 1,000,000 parcels, beside a bare COPY
-	@$(BIN)/python tests/bench/nightly.py
+torture: setup ## the long enumerations: a kill at every point
+	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises $(ARGS)
 
-torture: $(STAMP)  ## kill a night at every point there is (long)
-	@SAFEHANDS_TORTURE=1 $(RUN) pytest tests/promises/test_kill.py
-
-clean: $(STAMP)  ## stop the database and remove what Safehands wrote (asks; FORCE=1 does not)
-	@if [ -z "$(FORCE)" ]; then printf 'Remove .safehands with its keys, store and backups? Type yes: '; \
-	  read answer; [ "$$answer" = yes ]; fi
-	@$(BIN)/safehands remove
-	@rm -rf .safehands
+clean: setup ## remove the installation in .safehands (asks; FORCE=1 does not)
+	@$(RUN) -m safehands_airflow.clean $(if $(FORCE),--force)

@@ -113,12 +113,14 @@ def nightly(inst: Installation, business_date: date, tell: Tell) -> Plan:
     A shard that fails does not hold up the others.
     """
     tonight = plan(inst, business_date)
-    failed = _govern_all(inst, tonight, tell)
-    for name, step in (("purge", purge), ("backup", backup), ("report", report)):
-        tell(name, "", "start")
-        step(inst, tonight.head)
-        tell(name, "", "done")
-    close_night(inst, tonight.head)
+    try:
+        failed = _govern_all(inst, tonight, tell)
+        for name, step in (("purge", purge), ("backup", backup), ("report", report)):
+            tell(name, "", "start")
+            step(inst, tonight.head)
+            tell(name, "", "done")
+    finally:
+        close_night(inst, tonight.head)
     if failed:
         raise failed[0]
     verdict(inst)
@@ -249,6 +251,7 @@ def close_night(inst: Installation, head: Head) -> Outcome:
 
     def work() -> Outcome:
         destroyed = inst.provider.destroy(f"run/{head.run}")
+        inst.provider.tidy()
         shutil.rmtree(inst.settings.work / head.run, ignore_errors=True)
         return Outcome(head.run, "close", counts={"keys_destroyed": int(destroyed)})
 

@@ -15,6 +15,7 @@ __all__ = ["night", "problem", "rule_text"]
 
 _SET_ASIDE = ("quarantined", "set_aside", "expired", "duplicates", "erased_before", "skipped")
 _PURGED = "purge"
+_WIDE = 130
 
 
 def night(inst: Installation, head: Head, lang: str, console: Console) -> None:
@@ -24,7 +25,7 @@ def night(inst: Installation, head: Head, lang: str, console: Console) -> None:
     console.rule(say("show.title", lang, date=day))
     console.print(_steps(evidence, lang))
     if evidence.aside:
-        console.print(_aside(evidence.aside, lang))
+        console.print(_aside(evidence.aside, lang, console.width))
         for line in [say("show.advice", lang), *_advice(evidence.aside, lang), ""]:
             console.print(line, highlight=False, soft_wrap=True)
     console.print(_quality(evidence, lang))
@@ -77,19 +78,30 @@ def _word(name: str, lang: str) -> str:
     return catalogue()[key][lang] if key in catalogue() else name
 
 
-def _aside(rows: list[Aside], lang: str) -> Table:
+def _aside(rows: list[Aside], lang: str, width: int) -> Table:
+    """Return the table of quarantine; on a narrow screen the first row numbers alone."""
     heads = ("file", "sheet", "column", "rule", "rows", "which")
-    table = Table(*(say(f"show.{name}", lang) for name in heads), title=say("show.aside", lang))
-    table.columns[4].justify = "right"
+    wide = width >= _WIDE
+    shown = heads if wide else ("column", "rule", "rows", "which")
+    table = Table(*(say(f"show.{name}", lang) for name in shown), title=say("show.aside", lang))
     file = ""
     for row in rows:
-        if row.file != file and file:
+        place = f"{row.file} {row.sheet}".strip()
+        if place != file:
             table.add_section()
-        shown, file = (row.file if row.file != file else ""), row.file
-        numbers = ", ".join(str(n) for n in row.rows) + (" …" if row.count > len(row.rows) else "")
-        count = f"{row.count:,}"
-        table.add_row(shown, row.sheet or "–", row.column or "–", row.rule, count, numbers)
+            if not wide:
+                table.add_row("", f"[bold]{place}[/bold]", "", "")
+        numbers = _numbers(row, 6 if wide else 2)
+        cells = (row.column or "–", row.rule, f"{row.count:,}", numbers)
+        first = (row.file if place != file else "", row.sheet or "–")
+        table.add_row(*((*first, *cells) if wide else cells))
+        file = place
     return table
+
+
+def _numbers(row: Aside, most: int) -> str:
+    more = " …" if row.count > min(most, len(row.rows)) else ""
+    return ", ".join(str(n) for n in row.rows[:most]) + more
 
 
 def _advice(rows: list[Aside], lang: str) -> list[str]:

@@ -38,14 +38,14 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(tables())
 def test_parquet_and_back_has_the_same_digest(table: pa.Table) -> None:
     wanted = content_digest(table, KEY)
     assert content_digest(from_parquet(to_parquet(table, "t/1"), "t/1"), KEY) == wanted
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(tables(), st.integers(0, 6))
 def test_slices_and_chunks_have_the_digest_of_their_rows(table: pa.Table, cut: int) -> None:
     pieces = [table.slice(0, cut), table.slice(cut)]
@@ -54,7 +54,7 @@ def test_slices_and_chunks_have_the_digest_of_their_rows(table: pa.Table, cut: i
     assert content_digest(pieces[1], KEY) == content_digest(rebuilt, KEY)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=35, deadline=None)
 @given(tables(), tables())
 def test_different_rows_have_different_digests(one: pa.Table, other: pa.Table) -> None:
     same = one.schema == other.schema and one.to_pylist() == other.to_pylist()

@@ -12,6 +12,7 @@ from safehands.backup import Repository, step, verify_repository
 from safehands.backup.parts import slices
 from safehands.datasets import Outcome
 from safehands.errors import BackupBroken, KeyProblem
+from safehands.store import lock
 
 SUBJECT_1 = "subject_id = md5('s1')::uuid"
 EVIDENCE = {"effect", "ledger_entry/000000", "ledger_checkpoint", "step_result/000000"}
@@ -155,6 +156,19 @@ def test_two_at_once_make_one_generation(home: Home) -> None:
         thread.join()
     assert sorted(o.already for o in outcomes) == [False, True]
     assert home.ask("SELECT count(*) FROM backup") == [(1,)]
+    check(home, outcomes[0])
+
+
+def test_a_commit_that_is_still_on_its_way_is_waited_for(home: Home) -> None:
+    outcomes: list[Outcome] = []
+    later = threading.Thread(target=lambda: outcomes.append(home.backup()))
+    with home.store.begin() as connection:
+        lock(connection, "safehands.backup.commit")
+        later.start()
+        later.join(0.5)
+        assert later.is_alive()
+        assert home.files() == {}
+    later.join()
     check(home, outcomes[0])
 
 

@@ -90,6 +90,7 @@ def _state(inst: pipeline.Installation) -> dict[str, Any]:
         "store_digest": found["store_digest"],
         "checkpoint": found["checkpoint"],
         "objects": rows.pop("backup_object"),
+        "checkpoints": rows.pop("ledger_checkpoint"),
         "rows": rows,
         "unnumbered": loose,
         "repository": {name: sum(f.startswith(name) for f in repository) for name in _FOLDERS},

@@ -92,6 +92,12 @@ class FileProvider(Secret):
                 found = True
         return found
 
+    def tidy(self) -> None:
+        """Remove what a killed process left of keys that it was about to keep."""
+        for place in (self.first, self.second):
+            for leftover in place.rglob(".*.key.*"):
+                leftover.unlink(missing_ok=True)
+
     def names(self, prefix: str) -> list[str]:
         """Return the names of the secrets below ``prefix``, sorted."""
         found = {
@@ -138,9 +144,21 @@ def _read(path: Path) -> bytes:
 
 
 def _write_new(path: Path, secret: bytes) -> None:
-    if path.exists():
-        return
     _make_folder(path.parent)
+    while not path.exists():
+        partial = _write_partial(path, secret)
+        try:
+            # A hard link fails when the name is taken, so a racing writer never replaces a key.
+            os.link(partial, path)
+        except (FileExistsError, FileNotFoundError):
+            # Somebody else was first, or tidied up between the two: look again.
+            continue
+        finally:
+            partial.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def _write_partial(path: Path, secret: bytes) -> Path:
     record = {"format": _FORMAT, "id": key_id(secret), "key": base64.b64encode(secret).decode()}
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -148,14 +166,7 @@ def _write_new(path: Path, secret: bytes) -> None:
         file.write(json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
-    try:
-        # A hard link fails when the name is taken, so a racing writer never replaces a key.
-        os.link(partial, path)
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()
-    _sync_folder(path.parent)
+    return partial
 
 
 def _make_folder(folder: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +19,7 @@ from safehands.pseudonymise.vault import Vault
 from safehands.store import Store, driver
 from safehands.store.bulk import EPOCH_SHIFT, INFINITY, NOBODY, copy_in, copy_out, uuids
 
-__all__ = ["as_table", "custody", "months", "parcels", "preferences", "subjects_of"]
+__all__ = ["Holders", "as_table", "custody", "months", "parcels", "preferences", "subjects_of"]
 
 Array = npt.NDArray[Any]
 
@@ -119,39 +121,76 @@ def _against_known(connection: Connection, reuse_days: int) -> tuple[int, int]:
     return unchanged, changed
 
 
+@dataclass(frozen=True)
+class Holders:
+    """Whose parcels they are: the shard's people, and for each row its person's position."""
+
+    ring: KeyRing
+    vault: Vault
+    of_row: Array
+
+
+@dataclass(frozen=True)
+class _Slip:
+    """What is sealed for one parcel that waits; ``arrived`` in microseconds since 1970."""
+
+    waybill: bytes
+    person: bytes
+    salt: bytes
+    arrived: int
+    plain: bytes
+
+
 def custody(
     connection: Connection,
-    ring: KeyRing,
     controller: int,
     rows: Parcels,
     table: pa.Table,
-    vault: Vault,
-    of_row: Array,
+    holders: Holders,
+    reuse_days: int,
 ) -> None:
     """Seal number, shelf and code of parcels that wait; drop those of parcels that left.
 
-    Must follow ``parcels`` in the same transaction: only rows that were new or changed are
-    touched.
+    Must follow ``parcels`` in the same transaction. Written are the slips of parcels that are new
+    or changed, and those that say something else than before: a parcel may be put on another
+    shelf while nothing else about it changes. Of two parcels with one number the later has a slip.
     """
-    connection.execute(text(_END_CUSTODY))
-    fresh = copy_out(driver(connection), _FRESH, ["uuid"])[0]
-    waiting = np.flatnonzero(rows.in_custody)
-    touched = set(fresh.tolist())
-    chosen = [i for i in waiting.tolist() if rows.waybill[i].tobytes() in touched]
-    if not chosen:
-        return
-    source = table.take(pa.array(rows.row[chosen]))
-    tokens = [rows.waybill[i].tobytes() for i in chosen]
-    segments = [int(of_row[rows.row[i]]) for i in chosen]
-    loose = iter(ring.custody_salts(t for t, s in zip(tokens, segments, strict=True) if s == NONE))
-    salts = [next(loose) if s == NONE else vault.salts[s] for s in segments]
-    sealed = ring.seal("custody", tokens, salts, _slips(source))
-    people = [NOBODY if s == NONE else vault.ids[s] for s in segments]
-    arrived = rows.arrived[chosen] - EPOCH_SHIFT
-    _write_custody(connection, controller, list(zip(tokens, people, arrived, sealed, strict=True)))
+    connection.execute(text(_END_CUSTODY), {"days": reuse_days})
+    slips = _slips(rows, table, holders)
+    fresh = set(copy_out(driver(connection), _FRESH, ["uuid"])[0].tolist())
+    known = [slip for slip in slips if slip.waybill not in fresh]
+    outdated = _remove_outdated(connection, holders.ring, known) if known else set()
+    chosen = [slip for slip in slips if slip.waybill in fresh or slip.waybill in outdated]
+    if chosen:
+        _write_custody(connection, controller, holders.ring, chosen)
 
 
-def _slips(source: pa.Table) -> list[bytes]:
+def _slips(rows: Parcels, table: pa.Table, holders: Holders) -> list[_Slip]:
+    waiting = {rows.waybill[i].tobytes(): i for i in np.flatnonzero(rows.in_custody).tolist()}
+    places = np.array(list(waiting.values()), dtype=np.int64)
+    people = holders.of_row[rows.row[places]].tolist()
+    loose = (w for w, person in zip(waiting, people, strict=True) if person == NONE)
+    own = iter(holders.ring.custody_salts(loose))
+    vault = holders.vault
+    return [
+        _Slip(
+            waybill,
+            NOBODY if person == NONE else vault.ids[person],
+            next(own) if person == NONE else vault.salts[person],
+            arrived,
+            plain,
+        )
+        for waybill, person, arrived, plain in zip(
+            waiting,
+            people,
+            rows.arrived[places].tolist(),
+            _written(table.take(pa.array(rows.row[places]))),
+            strict=True,
+        )
+    ]
+
+
+def _written(source: pa.Table) -> list[bytes]:
     fields = zip(
         source["waybill_no"].to_pylist(),
         source["shelf"].to_pylist(),
@@ -168,15 +207,39 @@ def _slips(source: pa.Table) -> list[bytes]:
     ]
 
 
+def _remove_outdated(connection: Connection, ring: KeyRing, slips: list[_Slip]) -> set[bytes]:
+    """Remove the slips of unchanged parcels that say something else now; return their waybills."""
+    raw = driver(connection)
+    raw.execute(_KNOWN_CUSTODY)
+    arrived = np.array([slip.arrived for slip in slips], dtype=np.int64)
+    columns: list[tuple[Any, Array]] = [
+        ("uuid", uuids([slip.waybill for slip in slips])),
+        ("ts", arrived),
+    ]
+    copy_in(raw, "known_custody", columns)
+    cursor: Any = raw.cursor(binary=True)
+    kept = {waybill.bytes: sealed for waybill, sealed in cursor.execute(_KEPT)}
+    same = [slip for slip in slips if slip.waybill in kept]
+    tokens = [slip.waybill for slip in same]
+    blobs = [kept[token] for token in tokens]
+    plain = ring.unseal("custody", tokens, [slip.salt for slip in same], blobs)
+    outdated = {s.waybill for s, before in zip(same, plain, strict=True) if s.plain != before}
+    raw.execute("DELETE FROM custody WHERE waybill = ANY(%s)", [[UUID(bytes=w) for w in outdated]])
+    return outdated
+
+
 def _write_custody(
-    connection: Connection, controller: int, slips: list[tuple[bytes, bytes, Any, bytes]]
+    connection: Connection, controller: int, ring: KeyRing, slips: list[_Slip]
 ) -> None:
+    waybills = [slip.waybill for slip in slips]
+    salts, plain = [slip.salt for slip in slips], [slip.plain for slip in slips]
+    sealed = ring.seal("custody", waybills, salts, plain)
     raw = driver(connection)
     raw.execute(_INCOMING_CUSTODY)
     with raw.cursor().copy("COPY incoming_custody FROM STDIN (FORMAT binary)") as copy:
         copy.set_types(["bytea", "bytea", "int8", "bytea"])
-        for token, person, arrived, sealed in slips:
-            copy.write_row((token, person, int(arrived), sealed))
+        for slip, blob in zip(slips, sealed, strict=True):
+            copy.write_row((slip.waybill, slip.person, slip.arrived - EPOCH_SHIFT, blob))
     connection.execute(text(_INSERT_CUSTODY), {"controller": controller})
 
 
@@ -195,8 +258,9 @@ def preferences(
     people whose preferences were written.
     """
     updated = micros(table["updated_at"], undated)
-    order = np.lexsort((np.arange(len(updated)), updated, of_row))
-    last = np.append(of_row[order][1:] != of_row[order][:-1], True) if len(order) else order
+    person = _one_position(ids)[of_row]
+    order = np.lexsort((np.arange(len(updated)), updated, person))
+    last = np.append(person[order][1:] != person[order][:-1], True) if len(order) else order
     rows = order[last.astype(bool)]
     raw = driver(connection)
     raw.execute(_INCOMING_PREFERENCE)
@@ -211,6 +275,12 @@ def preferences(
     ]
     copy_in(raw, "incoming_preference", columns)
     return connection.execute(text(_UPSERT_PREFERENCE), {"controller": controller}).rowcount
+
+
+def _one_position(ids: list[bytes]) -> Array:
+    """Return for each segment the first one of the same person: several may be one subject."""
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(s, i) for i, s in enumerate(ids)], dtype=np.int64)
 
 
 def _small(column: Any) -> Array:
@@ -249,7 +319,15 @@ _INSERT = (
     " nullif(collected_at, 'infinity'), district, batch_id, carrier, status, weight_band, tags"
     " FROM incoming_parcel"
 )
-_END_CUSTODY = "DELETE FROM custody c USING incoming_parcel i WHERE c.waybill = i.waybill"
+# An older parcel that had the same number does not end the custody of the present one.
+_END_CUSTODY = (
+    "DELETE FROM custody c USING incoming_parcel i WHERE c.waybill = i.waybill"
+    " AND c.arrived_at < i.arrived_at + make_interval(days => :days)"
+)
+_KNOWN_CUSTODY = (
+    "CREATE TEMP TABLE known_custody (waybill uuid, arrived_at timestamptz) ON COMMIT DROP"
+)
+_KEPT = "SELECT waybill, c.sealed FROM custody c JOIN known_custody USING (waybill, arrived_at)"
 _FRESH = "SELECT waybill FROM incoming_parcel WHERE collected_at = 'infinity'"
 _INCOMING_CUSTODY = (
     "CREATE TEMP TABLE incoming_custody (waybill bytea, subject_id bytea, arrived int8,"
@@ -260,7 +338,7 @@ _INSERT_CUSTODY = (
     " SELECT :controller, encode(waybill, 'hex')::uuid,"
     " nullif(encode(subject_id, 'hex')::uuid, '00000000-0000-0000-0000-000000000000'),"
     " timestamptz '2000-01-01 00:00:00+00' + arrived * interval '1 microsecond', sealed"
-    " FROM incoming_custody"
+    " FROM incoming_custody ON CONFLICT DO NOTHING"
 )
 _INCOMING_PREFERENCE = (
     "CREATE TEMP TABLE incoming_preference (subject_id uuid, notify_channel int2,"

@@ -69,11 +69,12 @@ def take(parcels: Parcels, positions: Array) -> Parcels:
     return Parcels(*(getattr(parcels, name)[positions] for name in Parcels.__match_args__))
 
 
-def merged(parcels: Parcels) -> Array:
+def merged(parcels: Parcels, reuse_micros: int) -> Array:
     """Return the positions to keep, in token order: of repeats the one that is known latest.
 
     "Latest" is the later of arrival and collection, then a collected row over one that is not,
     then the later row: the same rows in another order give the same result for distinct times.
+    A number that arrives again ``reuse_micros`` or more later is no repeat but another parcel.
     """
     words = parcels.waybill.view(">u8").reshape(-1, 2)
     high = words[:, 0].astype(np.uint64)
@@ -81,15 +82,25 @@ def merged(parcels: Parcels) -> Array:
     repeated = np.flatnonzero(high[order][1:] == high[order][:-1])
     if not len(repeated):
         return order
-    return _without_repeats(parcels, words, order)
+    return _without_repeats(parcels, _uses(parcels, words, reuse_micros))
 
 
-def _without_repeats(parcels: Parcels, words: Array, order: Array) -> Array:
+def _uses(parcels: Parcels, words: Array, reuse_micros: int) -> Array:
+    """Number each row's use of its waybill; numbers follow token and time of arrival."""
+    low, high = words[:, 1].astype(np.uint64), words[:, 0].astype(np.uint64)
+    order = np.lexsort((parcels.arrived, low, high))
+    high, low, arrived = high[order], low[order], parcels.arrived[order]
+    again = np.zeros(len(order), dtype=bool)
+    again[1:] = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
+    again[1:] &= arrived[1:] - arrived[:-1] < reuse_micros
+    uses = np.empty(len(order), dtype=np.int64)
+    uses[order] = np.cumsum(~again)
+    return uses
+
+
+def _without_repeats(parcels: Parcels, uses: Array) -> Array:
     done = parcels.collected != INFINITY
     known = np.where(done, np.maximum(parcels.arrived, parcels.collected), parcels.arrived)
-    low, high = words[:, 1].astype(np.uint64), words[:, 0].astype(np.uint64)
-    order = np.lexsort((parcels.row, done, known, low, high))
-    last = np.ones(len(order), dtype=bool)
-    same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
-    last[:-1] = ~same
-    return order[last]
+    order = np.lexsort((parcels.row, done, known, uses))
+    kept: Array = order[np.append(uses[order][1:] != uses[order][:-1], True)]
+    return kept

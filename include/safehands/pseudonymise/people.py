@@ -3,7 +3,8 @@
 A sighting is a row that shows a mobile number with a time, maybe a name and an address. Sightings
 of one number form segments: a new one starts where a different name appears after a silence
 longer than ``reissue_after_days``, because the carrier may have given the number to somebody
-else. A segment becomes, or joins, one generation of a subject.
+else. A name is compared with the last one given: a sighting without a name between the two does
+not hide the change. A segment becomes, or joins, one generation of a subject.
 """
 
 from __future__ import annotations
@@ -112,9 +113,16 @@ def _starts(phone: Ints, at: Ints, name: Ints, reissue_micros: int) -> npt.NDArr
     if len(phone) > 1:
         person = phone[1:] != phone[:-1]
         silent = at[1:] - at[:-1] > reissue_micros
-        renamed = (name[1:] != name[:-1]) & (name[1:] != NONE) & (name[:-1] != NONE)
+        before = _last_given(phone, name)[:-1]
+        renamed = (name[1:] != before) & (name[1:] != NONE) & (before != NONE)
         starts[1:] = person | (silent & renamed)
     return starts
+
+
+def _last_given(phone: Ints, name: Ints) -> Ints:
+    """Return for each sighting the newest name given for its number so far."""
+    given = np.maximum.accumulate(np.where(name != NONE, np.arange(len(name)), 0))
+    return np.where(phone[given] == phone, name[given], NONE)
 
 
 def _max_per(number: Ints, values: Ints, count: int) -> Ints:

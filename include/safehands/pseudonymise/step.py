@@ -128,7 +128,7 @@ def _vault(
         horizon=horizon,
         reissue_days=policy.reissue_after_days,
     )
-    vault.write(connection, work.ring, work.owner.id, held, {"people": folk, "horizon": horizon})
+    vault.write(connection, work.ring, work.owner.id, held, folk)
     return held
 
 
@@ -142,7 +142,8 @@ def _parcels(
     check: Check,
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
     whole = parcels.from_table(table, work.ring)
-    keep = parcels.take(whole, parcels.merged(whole))
+    reuse_days = work.night.policy.waybill_reuse_days
+    keep = parcels.take(whole, parcels.merged(whole, reuse_days * 86_400_000_000))
     subjects = load.subjects_of(held.ids, of_row[keep.row])
     stations = _stations(work)
     quality = check(load.as_table(keep, subjects, work.owner.id, stations))
@@ -153,9 +154,10 @@ def _parcels(
         subjects,
         stations[keep.file],
         batches[keep.file],
-        work.night.policy.waybill_reuse_days,
+        reuse_days,
     )
-    load.custody(connection, work.ring, work.owner.id, keep, table, held, of_row)
+    held_by = load.Holders(work.ring, held, of_row)
+    load.custody(connection, work.owner.id, keep, table, held_by, reuse_days)
     return {**counts, "duplicates": table.num_rows - len(keep)}, quality
 
 

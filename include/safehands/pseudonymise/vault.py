@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring as _quoted
 from typing import Any
@@ -24,7 +24,7 @@ from safehands.store import driver
 from safehands.store.bulk import Kind, by_width, copy_in, uuids
 from safehands.store.people import reseal
 
-__all__ = ["FULL", "MASKED", "Vault", "detail", "reconcile", "write"]
+__all__ = ["FULL", "MASKED", "Vault", "reconcile", "write"]
 
 FULL, MASKED = 0, 1
 _RECORD = "person"
@@ -38,7 +38,8 @@ class Vault:
 
     ``ids`` and ``salts`` are 16 bytes each; ``graves`` are the tombstone tokens, which are kept
     wrapped beside the salt, so that a removal years later needs no phone number. ``new`` holds
-    positions to insert, ``changed`` positions to update.
+    positions to insert, ``changed`` positions to update; ``details`` says per position how much
+    of the person is sealed.
     """
 
     ids: list[bytes]
@@ -46,6 +47,7 @@ class Vault:
     lookups: npt.NDArray[np.void]
     graves: npt.NDArray[np.void]
     generations: list[int]
+    details: npt.NDArray[np.int16]
     sealed: dict[int, bytes] = field(default_factory=dict)
     new: list[int] = field(default_factory=list)
     changed: list[int] = field(default_factory=list)
@@ -68,7 +70,6 @@ class _Known:
 class _Needed:
     people: People
     seen: Sightings
-    horizon: int
     reissue: int
 
 
@@ -86,7 +87,7 @@ def reconcile(
     ``horizon`` (microseconds since 1970): who was last active before it is sealed masked.
     Must run in the transaction that writes, under the controller's lock.
     """
-    needed = _Needed(people, seen, horizon, reissue_days * _DAY)
+    needed = _Needed(people, seen, reissue_days * _DAY)
     count = len(people.phone)
     present = np.unique(people.phone)
     phones = [seen.phones[i] for i in present]
@@ -94,7 +95,9 @@ def reconcile(
     place = np.searchsorted(present, people.phone)
     of_segment = lookups[place]
     known = _fetch(connection, lookups)
-    vault = Vault([b""] * count, [b""] * count, of_segment, graves[place], [0] * count)
+    details = np.where(people.active >= horizon, FULL, MASKED).astype(np.int16)
+    empty = [b""] * count
+    vault = Vault(empty, empty.copy(), of_segment, graves[place], [0] * count, details)
     # With nobody known, the first load, there is nothing to match.
     matches = _match(needed, of_segment, known, ring) if known else {}
     _add_new(vault, needed, ring, matches, known)
@@ -122,27 +125,44 @@ def _match(
     """Return segment → known subject for the segments that continue somebody."""
     matches: dict[int, _Known] = {}
     for position, lookup in enumerate(of_segment.tolist()):
-        for candidate in _by_distance(known.get(lookup, ()), needed.people, position):
+        for candidate in _by_distance(known.get(lookup, []), needed, position, ring):
             if _continues(candidate, needed, position, ring):
                 matches[position] = candidate
                 break
     return matches
 
 
-def _by_distance(candidates: Iterable[_Known], people: People, position: int) -> list[_Known]:
-    first, last = people.first[position], people.last[position]
-    return sorted(candidates, key=lambda k: max(k.first - last, first - k.last, 0))
+def _by_distance(
+    candidates: list[_Known], needed: _Needed, position: int, ring: KeyRing
+) -> list[_Known]:
+    """Sort by distance in time; of equally near ones the same name, then the shorter span leads.
+
+    Spans overlap where a number went to somebody else and came back.
+    """
+    if len(candidates) < 2:
+        return candidates
+    first, last = needed.people.first[position], needed.people.last[position]
+
+    def rank(known: _Known) -> tuple[int, bool, int]:
+        distance = max(int(known.first - last), int(first - known.last), 0)
+        return distance, not _named_alike(known, needed, position, ring), known.last - known.first
+
+    return sorted(candidates, key=rank)
 
 
 def _continues(candidate: _Known, needed: _Needed, position: int, ring: KeyRing) -> bool:
     people = needed.people
     silence = max(people.first[position] - candidate.last, candidate.first - people.last[position])
-    name = people.name[position]
-    if silence <= needed.reissue or name == NONE:
+    return bool(silence <= needed.reissue) or _named_alike(candidate, needed, position, ring)
+
+
+def _named_alike(candidate: _Known, needed: _Needed, position: int, ring: KeyRing) -> bool:
+    name = needed.people.name[position]
+    if name == NONE:
         return True
-    record = _open(ring, candidate)
     shown = needed.seen.names[name]
-    return record["name"] in {"", shown if candidate.detail == FULL else mask_name(shown)}
+    # A masked name may stand in a full record: the person came back without giving a name.
+    return _open(ring, candidate)["name"] in {"", shown, mask_name(shown)}
 
 
 def _open(ring: KeyRing, known: _Known) -> dict[str, str]:
@@ -161,7 +181,7 @@ def _add_new(
 ) -> None:
     vault.new = [i for i in range(len(vault.ids)) if i not in matches]
     ids, salts = _random(len(vault.new)), _random(len(vault.new))
-    plain = [_record(needed, i, {}) for i in vault.new]
+    plain = [_record(needed, i, {}, vault.details[i]) for i in vault.new]
     sealed = ring.seal(_RECORD, ids, salts, plain)
     taken: dict[bytes, int] = {}
     for lookup, subjects in known.items():
@@ -179,12 +199,16 @@ def _refresh_known(
     positions, known = list(matches), list(matches.values())
     subjects = [k.subject for k in known]
     salts = [s[:16] for s in ring.unwrap_salts(subjects, [k.wrapped for k in known])]
-    newer = []
+    newest: dict[bytes, int] = {}
     for i, (position, old) in enumerate(matches.items()):
         vault.ids[position], vault.salts[position] = old.subject, salts[i]
         vault.generations[position] = old.generation
+        # Only purge masks who is known in full: it also sees the parcels of other shards.
+        vault.details[position] = min(vault.details[position], old.detail)
         if needed.people.last[position] > old.last:
-            newer.append(i)
+            # Segments are in order of time: of several of one person the last is written.
+            newest[old.subject] = i
+    newer = list(newest.values())
     opened = ring.unseal(
         _RECORD,
         [subjects[i] for i in newer],
@@ -193,7 +217,7 @@ def _refresh_known(
     )
     vault.changed = [positions[i] for i in newer]
     plain = [
-        _record(needed, position, json.loads(old))
+        _record(needed, position, json.loads(old), vault.details[position])
         for position, old in zip(vault.changed, opened, strict=True)
     ]
     fresh = ring.seal(_RECORD, [subjects[i] for i in newer], [salts[i] for i in newer], plain)
@@ -205,17 +229,12 @@ def _random(count: int) -> list[bytes]:
     return [raw[i : i + 16] for i in range(0, len(raw), 16)]
 
 
-def detail(people: People, position: int, horizon: int) -> int:
-    """Return ``FULL`` or ``MASKED``: how much of a person is still needed."""
-    return FULL if people.active[position] >= horizon else MASKED
-
-
-def _record(needed: _Needed, position: int, old: dict[str, str]) -> bytes:
+def _record(needed: _Needed, position: int, old: dict[str, str], detail: int) -> bytes:
     people, seen = needed.people, needed.seen
     phone = seen.phones[people.phone[position]]
     name = _value(seen.names, people.name[position], old.get("name", ""))
     address = _value(seen.addresses, people.address[position], old.get("address", ""))
-    if detail(people, position, needed.horizon) == MASKED:
+    if detail == MASKED:
         name, phone, address = mask_name(name), mask_phone(phone), ""
     # The encoder behind json.dumps, called for the two free texts alone: eight times faster.
     text = f'{{"address":{_quoted(address)},"name":{_quoted(name)},"phone":"{phone}"}}'
@@ -227,21 +246,15 @@ def _value(values: Sequence[str], position: int, otherwise: str) -> str:
 
 
 def write(
-    connection: Connection, ring: KeyRing, controller: int, vault: Vault, needed: dict[str, Any]
+    connection: Connection, ring: KeyRing, controller: int, vault: Vault, people: People
 ) -> None:
-    """Insert new subjects and update changed ones. ``needed`` has ``people`` and ``horizon``."""
-    people, horizon = needed["people"], needed["horizon"]
-    _insert(connection, ring, controller, vault, people, horizon)
-    _update(connection, vault, people, horizon)
+    """Insert new subjects and update changed ones."""
+    _insert(connection, ring, controller, vault, people)
+    _update(connection, vault, people)
 
 
 def _insert(
-    connection: Connection,
-    ring: KeyRing,
-    controller: int,
-    vault: Vault,
-    people: People,
-    horizon: int,
+    connection: Connection, ring: KeyRing, controller: int, vault: Vault, people: People
 ) -> None:
     raw = driver(connection)
     raw.execute(_INCOMING)
@@ -249,7 +262,6 @@ def _insert(
     graves = vault.graves.tolist()
     wrapped = ring.wrap_salts(subjects, [vault.salts[i] + graves[i] for i in vault.new])
     new = np.array(vault.new, dtype=np.int64)
-    details = np.where(people.active[new] >= horizon, FULL, MASKED)
     generations = np.array([vault.generations[i] for i in vault.new], dtype=np.int16)
     ids, secrets = uuids(subjects), np.frombuffer(b"".join(wrapped), dtype=_WRAPPED)
     for at, sealed in by_width([vault.sealed[i] for i in vault.new]):
@@ -260,7 +272,7 @@ def _insert(
             ("i2", generations[at]),
             ("bytes", secrets[at]),
             ("bytes", sealed),
-            ("i2", details[at]),
+            ("i2", vault.details[rows]),
             ("ts", people.first[rows]),
             ("ts", people.last[rows]),
         ]
@@ -269,13 +281,13 @@ def _insert(
     connection.execute(text(_INSERT), values)
 
 
-def _update(connection: Connection, vault: Vault, people: People, horizon: int) -> None:
+def _update(connection: Connection, vault: Vault, people: People) -> None:
     if vault.changed:
         rows = (
             (
                 vault.ids[i],
                 vault.sealed[i],
-                detail(people, i, horizon),
+                int(vault.details[i]),
                 int(people.first[i]),
                 int(people.last[i]),
             )

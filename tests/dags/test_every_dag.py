@@ -1,0 +1,92 @@
+"""One test file polices all DAGs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DAGS = Path(__file__).resolve().parents[2] / "dags"
+IDS = {"nightly_governance"}
+ALLOWED = {"__future__", "airflow.sdk", "datetime", "pendulum", "typing"}
+
+
+def test_bag_holds_exactly_the_known_dags(bag: Any) -> None:
+    assert bag.import_errors == {}
+    assert set(bag.dags) == IDS
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_dag_is_described(bag: Any, name: str) -> None:
+    dag = bag.dags[name]
+    assert "safehands" in dag.tags
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in dag.dag_display_name)
+    assert dag.max_active_runs == 1
+    assert dag.catchup is False
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_run_book_has_a_section_for_every_task(bag: Any, name: str) -> None:
+    dag = bag.dags[name]
+    sections = {line[4:] for line in dag.doc_md.splitlines() if line.startswith("### ")}
+    assert {task.task_id.rsplit(".", 1)[-1] for task in dag.tasks} == sections
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_every_task_has_owner_limits_and_a_notice(bag: Any, name: str) -> None:
+    for task in bag.dags[name].tasks:
+        assert task.owner == "safehands"
+        assert task.execution_timeout is not None
+        assert task.on_failure_callback, task.task_id
+        # The verdict only reads what is certain: asking again gives the same answer.
+        assert (task.retries >= 2) is (task.task_id != "verdict")
+        assert task.retry_exponential_backoff
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_form_speaks_both_languages(bag: Any, name: str) -> None:
+    params = bag.dags[name].params
+    assert set(params) == {"business_date", "landing"}
+    for key in params:
+        param = params.get_param(key)
+        for part in (param.schema["title"], param.description, param.schema["section"]):
+            assert any("\u4e00" <= letter <= "\u9fff" for letter in part), (key, part)
+            assert any(letter.isascii() and letter.isalpha() for letter in part), (key, part)
+
+
+def test_dag_files_are_tables_of_contents() -> None:
+    files = sorted(DAGS.glob("*.py"))
+    assert [file.stem for file in files] == sorted(IDS)
+    for file in files:
+        for module in _imported(ast.parse(file.read_text(encoding="utf-8"))):
+            assert module in ALLOWED or module.startswith("safehands_airflow."), (file, module)
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(str(node.module))
+    return found
+
+
+HEAVY = """
+import runpy, sys
+runpy.run_path(sys.argv[1])
+print([m for m in ("great_expectations", "pandas", "safehands.pipeline") if m in sys.modules])
+"""
+
+
+def test_parsing_a_dag_loads_no_heavy_library(airflow: Any) -> None:
+    """The DAG processor parses every half minute; pandas and GX would cost seconds each time."""
+    command = [sys.executable, "-c", HEAVY, str(DAGS / "nightly_governance.py")]
+    done = subprocess.run(
+        command, env=airflow.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
