@@ -7,7 +7,9 @@ which a library's error quotes cells.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import reduce
 from typing import Any, NoReturn
 
 import pyarrow as pa
@@ -15,7 +17,7 @@ import pyarrow as pa
 from safehands import guard
 from safehands.sample.canaries import CANARIES
 
-__all__ = ["STEPS", "force", "take_the_filter_off"]
+__all__ = ["STEPS", "forced"]
 
 _INNER = {
     "ingest": ("safehands.ingest.ingest", "_FileReader._raw"),
@@ -29,21 +31,28 @@ _INNER = {
 STEPS = tuple(_INNER)
 
 
-def force(step: str) -> None:
-    """Make ``step`` fail in this process from now on; an empty name forces nothing."""
+@contextmanager
+def forced(step: str, filtered: bool = True) -> Iterator[None]:
+    """Make ``step`` fail; an empty name forces nothing. Unfiltered: the control of the search."""
+    changes: list[tuple[Any, str, Any]] = []
     if step:
         module, path = _INNER[step]
-        owner: Any = importlib.import_module(module)
         *outer, name = path.split(".")
-        for part in outer:
-            owner = getattr(owner, part)
-        assert callable(getattr(owner, name))
-        setattr(owner, name, _quoting)
+        owner: Any = reduce(getattr, outer, importlib.import_module(module))
+        changes.append((owner, name, _quoting))
+    if not filtered:
+        changes.append((guard, "guarded", _straight_through))
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in changes]
+    _set(changes)
+    try:
+        yield
+    finally:
+        _set(before)
 
 
-def take_the_filter_off() -> None:
-    """Let every error through as it is: the control of the search."""
-    guard.guarded = _straight_through
+def _set(changes: list[tuple[Any, str, Any]]) -> None:
+    for owner, name, value in changes:
+        setattr(owner, name, value)
 
 
 def _straight_through(step: str, work: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import great_expectations  # noqa: F401 - what the steps import late
-import promise_forced
+from promise_forced import forced
 from promise_points import Points
 from sqlalchemy import text
 
@@ -40,10 +40,8 @@ def command(argv: list[str], environ: dict[str, str], force: str, filtered: bool
     os.environ.clear()
     os.environ.update(environ)
     sys.argv = ["safehands", *argv]
-    promise_forced.force(force)
-    if not filtered:
-        promise_forced.take_the_filter_off()
-    cli.main()
+    with forced(force, filtered):
+        cli.main()
 
 
 def nights(

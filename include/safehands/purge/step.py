@@ -223,11 +223,16 @@ _SELECT = {
         " AND NOT EXISTS (SELECT FROM parcel p WHERE p.subject_id = s.subject_id)"
         " AND NOT EXISTS (SELECT FROM preference f WHERE f.subject_id = s.subject_id)"
     ),
-    "quarantine": "quarantine q WHERE q.day < :before",
+    "quarantine": (
+        "quarantine q WHERE q.day < CAST(CAST(:before AS timestamptz)"
+        " AT TIME ZONE 'Asia/Shanghai' AS date)"
+    ),
 }
 _TOMBSTONE = (
-    "INSERT INTO tombstone (controller_id, token, erased_at, reason)"
-    " VALUES (:controller, CAST(:token AS uuid), :at, 'retention') ON CONFLICT DO NOTHING"
+    "INSERT INTO tombstone AS t (controller_id, token, erased_at, reason)"
+    " VALUES (:controller, CAST(:token AS uuid), :at, 'retention')"
+    " ON CONFLICT (controller_id, token) DO UPDATE"
+    " SET erased_at = greatest(t.erased_at, excluded.erased_at)"
 )
 _MONTHS = (
     "SELECT right(c.relname, 6) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"

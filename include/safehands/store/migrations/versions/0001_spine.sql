@@ -259,6 +259,8 @@ DECLARE
     held boolean;
 BEGIN
     IF to_regclass(name) IS NOT NULL THEN
+        -- Nobody may be loading between the look and the drop.
+        LOCK TABLE parcel IN ACCESS EXCLUSIVE MODE;
         EXECUTE format('SELECT EXISTS (SELECT FROM %I)', name) INTO held;
         IF held THEN
             RAISE EXCEPTION 'month is not empty' USING ERRCODE = 'check_violation';
@@ -319,6 +321,7 @@ GRANT UPDATE (name, kind) ON controller TO safehands_pipeline;
 GRANT UPDATE (role, by_whom) ON record_set TO safehands_pipeline;
 GRANT UPDATE (name) ON station TO safehands_pipeline;
 GRANT UPDATE (done) ON outbox TO safehands_pipeline;
+GRANT UPDATE (erased_at) ON tombstone TO safehands_pipeline;
 GRANT DELETE ON backup_object, quarantine TO safehands_pipeline;
 GRANT SELECT ON installation TO safehands_pipeline;
 
