@@ -43,7 +43,7 @@ test: setup ## run all tests
 check: setup ## lint, format, types, import contracts
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy include plugins dags tests
+	$(VENV)/bin/mypy include plugins dags
 	$(VENV)/bin/lint-imports
 
 bench: setup ## a million parcels, as a ratio to a bare COPY

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -21,6 +22,10 @@ from safehands.settings import Settings
 from safehands.store import Store, prepare_store
 
 __all__ = ["BUSINESS_DATE", "NOW", "fixed_clock"]
+
+# A machine that is busy with something else is no failure.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "sh_template"

@@ -1,4 +1,6 @@
-"""``make clean``: remove an installation for good (``python -m safehands_airflow.clean [--force]``).
+"""``make clean``: remove an installation for good.
+
+``python -m safehands_airflow.clean [--force]``; without ``--force`` it asks.
 
 Only what Safehands itself wrote below its home is removed. A landing folder in which anything but
 the untouched sample lies is left alone: it may be a station's only copy.

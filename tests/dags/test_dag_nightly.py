@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ def run_dag(landing: Path) -> tuple[Any, States]:
     from safehands_airflow.local import load_dag
 
     dag = load_dag("nightly_governance")
+    for task in dag.tasks:
+        task.retry_delay = timedelta(milliseconds=50)
     run = dag.test(run_conf={"business_date": DAY, "landing": str(landing)})
     states: States = {}
     for task in run.get_task_instances():
@@ -40,7 +43,7 @@ def count(airflow: Any, query: str) -> int:
     """Return the number that ``query`` gives on the store, asked by its administrator."""
     server = embedded.start(embedded.Place(airflow.settings.home), durable=False)
     with psycopg.connect(**server.conninfo("safehands")) as connection:
-        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
 
@@ -104,7 +107,7 @@ def test_shards_are_labelled_and_outcomes_announced(airflow: Any, land: Land) ->
     engine = create_engine(airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     query = text("SELECT source_task_id, extra FROM asset_event WHERE source_run_id = :run")
     with engine.connect() as connection:
-        events = dict(connection.execute(query, {"run": run.run_id}).tuples())
+        events = {row[0]: row[1] for row in connection.execute(query, {"run": run.run_id})}
     engine.dispose()
     assert events.keys() == WHOLE_STEPS
     for extra in events.values():
@@ -166,7 +169,7 @@ def test_a_bad_file_closes_the_verdict_and_nothing_else(airflow: Any, land: Land
 def test_an_unexpected_error_is_tried_again_and_says_nothing(
     airflow: Any, land: Land, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A station's folder that turns into a file while nobody looks: not an error of ours."""
+    """A file where the work folder should be: no error of ours, and maybe gone in a minute."""
     landing = land("S4", rows=5, first=4000)
     work = airflow.settings.home / "work"
     kept = work.with_name("work.kept")

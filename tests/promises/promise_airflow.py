@@ -24,6 +24,7 @@ def main(day: str, *nights: str) -> None:
     settings = Settings.read(os.environ)
     os.environ.update(home.prepare(settings, os.environ))
     from airflow.dag_processing.dagbag import DagBag
+
     from safehands_airflow.local import migrate_here
 
     migrate_here()

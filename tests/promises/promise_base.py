@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,14 +134,9 @@ class Search:
         """Return which values are in ``text``."""
         return self.in_bytes(text.encode("utf-8", "surrogateescape"))
 
-    def in_files(self, paths: Iterable[Path]) -> dict[str, set[str]]:
-        """Return file name → values found, for files in whose name or content there are some."""
-        hits: dict[str, set[str]] = {}
-        for path in paths:
-            found = self.in_bytes(path.read_bytes()) | self.in_text(str(path))
-            if found:
-                hits[path.name] = found
-        return hits
+    def in_file(self, path: Path) -> set[str]:
+        """Return which values are in a file's content or in its name."""
+        return self.in_bytes(path.read_bytes()) | self.in_text(str(path))
 
     def _hash(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         mixed: npt.NDArray[np.uint32] = words * np.uint32(2_654_435_761)

@@ -11,7 +11,16 @@ import yaml
 
 __all__ = ["HEADER", "STATIONS", "lay", "parcels"]
 
-HEADER = ("运单号", "快递公司", "收件人", "收件人手机号", "收件地址", "状态", "入库时间", "取件时间")
+HEADER = (
+    "运单号",
+    "快递公司",
+    "收件人",
+    "收件人手机号",
+    "收件地址",
+    "状态",
+    "入库时间",
+    "取件时间",
+)
 STATIONS = {"north": "N001", "south": "S001"}
 """Owner → its one station."""
 

@@ -58,9 +58,7 @@ def nights(
     return {"points": points.seen, "states": states}
 
 
-def _night(
-    settings: Settings, day: str, clock: pipeline.Clock, points: Points
-) -> dict[str, Any]:
+def _night(settings: Settings, day: str, clock: pipeline.Clock, points: Points) -> dict[str, Any]:
     exit_code = 0
     inst = pipeline.open_installation(settings, clock)
     try:

@@ -39,7 +39,9 @@ def good_rows() -> list[Any]:
 def table(rows: list[Any]) -> pa.Table:
     header, *cells = rows
     columns = zip(*cells, strict=True)
-    return pa.table({n: [str(c) for c in column] for n, column in zip(header, columns, strict=True)})
+    return pa.table(
+        {n: [str(c) for c in column] for n, column in zip(header, columns, strict=True)}
+    )
 
 
 def unknown_header() -> bytes:
@@ -48,7 +50,9 @@ def unknown_header() -> bytes:
 
 def contradictory_header() -> bytes:
     header = ("运单号", "收件人手机号", "入库时间")
-    return csv_bytes([header, *((phone, name, address) for name, phone, address in PEOPLE * 5)], "utf-8")
+    return csv_bytes(
+        [header, *((phone, name, address) for name, phone, address in PEOPLE * 5)], "utf-8"
+    )
 
 
 def cut_csv() -> bytes:
@@ -177,7 +181,10 @@ def test_a_bad_file_is_set_aside_and_nothing_else_suffers(
     assert re.fullmatch(rf"✗ .*文件 N001/{case.file}.*。\n", chinese.err)
     assert re.fullmatch(rf"✗ The .*N001/{case.file}.*\.\n", english.err)
     assert search.in_text("".join(r.out + r.err for r in (chinese, english))) == set()
-    assert sorted(installed.batches()) == [(f"N001/{case.file}", "set_aside"), ("S001/b.csv", "loaded")]
+    assert sorted(installed.batches()) == [
+        (f"N001/{case.file}", "set_aside"),
+        ("S001/b.csv", "loaded"),
+    ]
     assert (installed.loaded("N001"), installed.loaded("S001")) == (0, 40)
     assert installed.rows() == kept
     assert kept["subject"] == 40

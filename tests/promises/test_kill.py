@@ -179,11 +179,19 @@ def _later_change(second: dict[str, Any], third: dict[str, Any]) -> dict[str, An
 
 def _settings(home: Path, url: str) -> dict[str, str]:
     landing = str(home.parent / "landing")
-    return {"home": str(home), "landing": landing, "database_url": url, "lang": "en", "workers": "1"}
+    return {
+        "home": str(home),
+        "landing": landing,
+        "database_url": url,
+        "lang": "en",
+        "workers": "1",
+    }
 
 
 def _after(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, 2, tzinfo=ZoneInfo("Asia/Shanghai")) + timedelta(1)
+    return datetime(day.year, day.month, day.day, 2, tzinfo=ZoneInfo("Asia/Shanghai")) + timedelta(
+        1
+    )
 
 
 def _create(server: embedded.Server, name: str, template: str) -> None:

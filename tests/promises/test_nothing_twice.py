@@ -63,7 +63,9 @@ def _rows(inst: Installation) -> dict[str, list[Any]]:
     """Return every row of every table."""
     with inst.store.admin().begin() as connection:
         names = [row[0] for row in connection.execute(text(_TABLES))]
-        return {n: list(connection.execute(text(f"SELECT * FROM {n} ORDER BY 1, 2"))) for n in names}
+        return {
+            n: list(connection.execute(text(f"SELECT * FROM {n} ORDER BY 1, 2"))) for n in names
+        }
 
 
 def _files(inst: Installation) -> dict[Path, bytes]:

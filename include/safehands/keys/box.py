@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safehands.errors import KeyProblem
 from safehands.keys.provider import FileProvider
-from safehands.keys.secret import Secret
+from safehands.keys.secret import Secret, opened
 
 __all__ = ["DayBox", "day_name"]
 
@@ -44,8 +44,10 @@ class DayBox(Secret):
 
     def unseal(self, rows: Sequence[bytes]) -> list[bytes]:
         """Decrypt rows. Raises ``KeyProblem`` for a row of another box or changed bytes."""
-        context, decrypt = self.key_id.encode(), self._cipher.decrypt
+        context, cipher = self.key_id.encode(), self._cipher
         try:
-            return [decrypt(row[1:13], row[13:], context) for row in rows]
+            if any(row[:1] != _VERSION for row in rows):
+                raise InvalidTag
+            return [opened(cipher, row[1:], context) for row in rows]
         except InvalidTag:
             raise KeyProblem("keys.does_not_open", id=self.key_id) from None

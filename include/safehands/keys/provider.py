@@ -32,7 +32,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safehands.errors import KeyProblem
-from safehands.keys.secret import Secret
+from safehands.keys.secret import Secret, opened
 
 __all__ = ["FileProvider", "digest_key", "key_id", "role_password"]
 
@@ -73,11 +73,12 @@ class FileProvider(Secret):
     def create(self, name: str, secret: bytes | None = None) -> bytes:
         """Keep ``secret`` (default: 32 random bytes) under ``name`` unless one is there already.
 
-        Two processes that race get the same secret: the first writer of the first place wins.
+        Two processes that race get the same secret: the first writer of the first place wins. A
+        place that lost its copy is given it back.
         """
         fresh = secret if secret is not None else secrets.token_bytes(32)
         paths = self._paths(name)
-        _write_new(paths[0], fresh)
+        _write_new(paths[0], self.get(name) if self.has(name) else fresh)
         kept = self.get(name)
         for path in paths[1:]:
             _write_new(path, kept)
@@ -120,7 +121,7 @@ class FileProvider(Secret):
         if wrapped[:1] != _WRAP:
             raise KeyProblem("keys.newer_format", name=purpose)
         try:
-            return AESGCM(self.get("root")).decrypt(wrapped[1:13], wrapped[13:], purpose.encode())
+            return opened(AESGCM(self.get("root")), wrapped[1:], purpose.encode())
         except InvalidTag:
             raise KeyProblem("keys.wrong_root", id=self.key_id) from None
 

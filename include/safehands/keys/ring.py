@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safehands.errors import KeyProblem
 from safehands.keys.provider import FileProvider, key_id
-from safehands.keys.secret import Secret
+from safehands.keys.secret import Secret, opened
 
 __all__ = ["KeyRing", "WrappedKeys", "new_wrapped_keys"]
 
@@ -137,10 +137,10 @@ class KeyRing(Secret):
 
     def unwrap_salts(self, subjects: Sequence[bytes], wrapped: Sequence[bytes]) -> list[bytes]:
         """Undo ``wrap_salts``. Raises ``KeyProblem`` on any mismatch."""
-        unseal, context = self._salts.decrypt, self._salt_context()
+        cipher, context = self._salts, self._salt_context()
         try:
             return [
-                unseal(w[:12], w[12:], context + subject)
+                opened(cipher, w, context + subject)
                 for w, subject in zip(wrapped, subjects, strict=True)
             ]
         except InvalidTag:
@@ -234,4 +234,4 @@ def _encrypt(cipher: AESGCM, head: bytes, text: bytes, context: bytes) -> bytes:
 def _decrypt(cipher: AESGCM, head: bytes, blob: bytes, context: bytes) -> bytes:
     if blob[:3] != head:
         raise InvalidTag
-    return cipher.decrypt(blob[3:15], blob[15:], context).rstrip(b" ")
+    return opened(cipher, blob[3:], context).rstrip(b" ")

@@ -1,10 +1,25 @@
-"""A base for objects that hold key material: they can't be printed, copied or pickled."""
+"""What the modules with key material share: a base that can't leave, and opening a ciphertext."""
 
 from __future__ import annotations
 
 from typing import NoReturn
 
-__all__ = ["Secret"]
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+__all__ = ["Secret", "opened"]
+
+_NONCE, _TAG = 12, 16
+
+
+def opened(cipher: AESGCM, blob: bytes, context: bytes) -> bytes:
+    """Decrypt a 12-byte nonce with its ciphertext.
+
+    Raises ``InvalidTag`` for anything else, one that was cut off included.
+    """
+    if len(blob) < _NONCE + _TAG:
+        raise InvalidTag
+    return cipher.decrypt(blob[:_NONCE], blob[_NONCE:], context)
 
 
 class Secret:
