@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pendulum
-from airflow.sdk import Param, TriggerRule, dag, task_group
+from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task_group
 
 from safehands_airflow.assets import BACKUP, REPORT, STORE
 from safehands_airflow.notices import notify_failure
@@ -52,8 +51,8 @@ PARAMS = {
 
 
 @dag(
-    schedule="0 2 * * *",
-    start_date=pendulum.datetime(2026, 1, 1, tz="Asia/Shanghai"),
+    # A fresh installation waits for its first night; later, a missed one is made up for at once.
+    schedule=CronTriggerTimetable("0 2 * * *", timezone="Asia/Shanghai", run_immediately=False),
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,

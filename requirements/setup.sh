@@ -35,14 +35,14 @@ fi
 
 # A slow or broken connection is tried again; what arrived is in pip's cache.
 attempt=1
-until "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile \
+until "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-compile \
     --require-hashes --no-deps -r requirements/lock.txt
 do
     [ "$attempt" -lt 3 ] || exit 3
     attempt=$((attempt + 1))
     sleep 5
 done
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps \
     --no-build-isolation -e .
 # Airflow starts in half the time from compiled files. Some packages carry test files that no
 # Python can compile; they are never imported.

@@ -18,6 +18,8 @@ __all__ = ["guarded"]
 
 Result = TypeVar("Result")
 
+_PACKAGE = str(Path(__file__).parent)
+
 
 def guarded(step: str, work: Callable[[], Result]) -> Result:
     """Return ``work()``. Raises only ``SafehandsError``s, none of which quotes a cell."""
@@ -33,6 +35,7 @@ def guarded(step: str, work: Callable[[], Result]) -> Result:
 
 
 def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "safehands" in f.filename] or frames
+    """Return the innermost place in this package, or else wherever it was."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    own = [f for f in frames if f.filename.startswith(_PACKAGE)] or frames
     return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "?"

@@ -181,6 +181,17 @@ def load_policy(folder: Path) -> Policy:
 
 
 _FILES = ("fields", "purposes", "retention", "codes", "sources")
+# What purge knows how to do: a rule that is missing or that nobody applies must not pass silently.
+_RULES = {
+    "pickup_record",
+    "never_collected",
+    "contact_detail",
+    "custody_detail",
+    "idle_preference",
+    "person_without_parcels",
+    "quarantine",
+    "landing_archive",
+}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -204,7 +215,7 @@ def _build(
             "retention": raw["retention"].get("rules"),
             "reissue_after_days": raw["retention"].get("reissue_after_days"),
             "waybill_reuse_days": raw["retention"].get("waybill_reuse_days"),
-            "codes": {k: {"entries": v} for k, v in raw["codes"].get("codes", {}).items()},
+            "codes": _entries(raw["codes"].get("codes")),
             "sources": sources,
             "divisions": divisions,
             "digest": digest,
@@ -212,12 +223,22 @@ def _build(
     )
 
 
+def _entries(codes: Any) -> Any:
+    return {k: {"entries": v} for k, v in codes.items()} if isinstance(codes, dict) else codes
+
+
 def _divisions(path: Path) -> tuple[tuple[int, str, str, str], ...]:
-    with path.open(encoding="utf-8", newline="") as handle:
-        return tuple(
-            (int(row["code"]), row["province"], row["city"], row["district"])
-            for row in csv.DictReader(handle)
-        )
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = tuple(
+                (int(row["code"]), row["province"], row["city"], row["district"])
+                for row in csv.DictReader(handle)
+            )
+    except (OSError, ValueError, KeyError, csv.Error):
+        rows = ()
+    if not rows:
+        raise PolicyError("policy.unreadable_divisions", file=path.name)
+    return rows
 
 
 def _digest(folder: Path) -> str:
@@ -234,10 +255,21 @@ def _cross_check(policy: Policy) -> None:
             raise PolicyError("policy.unknown_name", where=dataset_name, name=missing)
         for name, rule in dataset.fields.items():
             _check_field(policy, f"{dataset_name}.{name}", rule)
+    for rule_name in sorted(_RULES ^ policy.retention.keys()):
+        key = "policy.unknown_rule" if rule_name in policy.retention else "policy.missing_rule"
+        raise PolicyError(key, name=rule_name)
     for dataset_name, aliases in policy.sources.aliases.items():
-        known = policy.datasets[dataset_name].fields.keys() | {"province", "city", "district"}
-        for name in aliases.keys() - known:
-            raise PolicyError("policy.unlabelled", where=f"sources.{dataset_name}", name=name)
+        _check_sources(policy, dataset_name, set(aliases))
+    for dataset_name, wordings in policy.sources.ambiguous.items():
+        _check_sources(policy, dataset_name, set(wordings.values()))
+
+
+def _check_sources(policy: Policy, dataset_name: str, names: set[str]) -> None:
+    if dataset_name not in policy.datasets:
+        raise PolicyError("policy.unknown_name", where="sources", name=dataset_name)
+    known = policy.datasets[dataset_name].fields.keys() | {"province", "city", "district"}
+    for name in sorted(names - known):
+        raise PolicyError("policy.unlabelled", where=f"sources.{dataset_name}", name=name)
 
 
 def _check_field(policy: Policy, where: str, rule: FieldRule) -> None:

@@ -36,6 +36,9 @@ VARIABLES: dict[str, str] = {
 }
 
 
+_YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
+
+
 @dataclass(frozen=True)
 class Settings:
     """All settings, resolved to absolute paths. ``sizes`` are in the unit their name says."""
@@ -85,7 +88,7 @@ class Settings:
             lang=_choice("SAFEHANDS_LANG", get("lang", _system_language(environ)), LANGUAGES),
             shard_megabytes=_number("SAFEHANDS_SHARD_MEGABYTES", get("shard_megabytes", "48")),
             workers=_number("SAFEHANDS_WORKERS", get("workers", "2")),
-            archive_landing=get("archive_landing", "0") in {"1", "true", "yes"},
+            archive_landing=_switch("SAFEHANDS_ARCHIVE_LANDING", get("archive_landing", "0")),
         )
 
 
@@ -102,9 +105,13 @@ def _path(text: str) -> Path:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise SetupProblem("setup.not_a_number", name=name)
     return int(text)
+
+
+def _switch(name: str, text: str) -> bool:
+    return _choice(name, text.casefold(), (*_YES, *_NO)) in _YES
 
 
 def _choice(name: str, text: str, choices: tuple[str, ...]) -> str:

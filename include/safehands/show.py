@@ -13,7 +13,15 @@ from safehands.pipeline import STEPS, Head
 
 __all__ = ["night", "problem", "rule_text"]
 
-_SET_ASIDE = ("quarantined", "set_aside", "expired", "duplicates", "erased_before", "skipped")
+_SET_ASIDE = (
+    "quarantined",
+    "set_aside",
+    "expired",
+    "unlinked",
+    "duplicates",
+    "erased_before",
+    "skipped",
+)
 _PURGED = "purge"
 _WIDE = 130
 

@@ -106,7 +106,8 @@ def _parse(path: Path, datasets: tuple[str, ...]) -> Register:
 def _check(register: Register, landing: Path, datasets: tuple[str, ...]) -> None:
     codes = [c.code for c in register.controllers]
     stations = [(s.code, s.folder) for c in register.controllers for s in c.stations]
-    for seen in (codes, [s[0] for s in stations], [s[1] for s in stations]):
+    folders = [str((landing / s[1]).resolve()) for s in stations]
+    for seen in (codes, [s[0] for s in stations], folders):
         if len(set(seen)) != len(seen):
             raise PolicyError("policy.bad_stations", where="code/folder", why="used twice")
     for code, folder in stations:

@@ -24,7 +24,7 @@ from safehands.settings import Settings
 from safehands_airflow import home
 from safehands_airflow.watch import TaskState, Watch
 
-__all__ = ["govern_here", "load_dag", "migrate_here", "task_states"]
+__all__ = ["end_what_was_killed", "govern_here", "load_dag", "migrate_here", "task_states"]
 
 _LOOK_SECONDS = 0.3
 _RETRY_DELAY = timedelta(seconds=2)
@@ -48,7 +48,7 @@ def govern_here(
     with _turned_away(log):
         migrate_here()
         loaded = load_dag(dag)
-        last = _end_what_was_killed(dag)
+        last = end_what_was_killed(dag)
         with _watched(lambda: task_states(dag, last), Watch(console, settings.lang)):
             done = loaded.test(run_conf=dict(conf))
     return str(done.run_id), str(done.state.value), tuple(task_states(dag, last))
@@ -74,7 +74,7 @@ def load_dag(dag: str) -> Any:
     return bag.dags[dag]
 
 
-def _end_what_was_killed(dag: str) -> int:
+def end_what_was_killed(dag: str) -> int:
     """Close the runs that a killed ``make nightly`` left open; return the last run's number.
 
     No scheduler is up and no other ``make nightly`` runs, so nobody works on them.

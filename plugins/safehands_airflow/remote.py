@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
+from safehands.errors import SetupProblem
 from safehands.settings import Settings
 from safehands_airflow import home
 from safehands_airflow.api import Api
@@ -24,9 +25,12 @@ def govern_remote(
 ) -> tuple[str, str, tuple[TaskState, ...]]:
     """Trigger ``dag``, wait for its end and return the run's id, its state and its tasks.
 
-    Raises ``SetupProblem`` when the running Airflow does not answer.
+    Raises ``SetupProblem`` when the running Airflow does not answer or the DAG is paused.
     """
     api = Api(port, home.password(settings))
+    if api.get(f"/api/v2/dags/{dag}")["is_paused"]:
+        # A run of a paused DAG would wait for ever.
+        raise SetupProblem("airflow.paused", dag=dag)
     path = f"/api/v2/dags/{dag}/dagRuns/{quote(api.trigger(dag, conf), safe='')}"
     watch = Watch(console, settings.lang)
     with watch.shown():

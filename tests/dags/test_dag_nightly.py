@@ -133,6 +133,24 @@ def test_without_a_plan_nothing_is_touched(airflow: Any, tmp_path: Path) -> None
     assert notice["zh"] != notice["en"]
 
 
+def test_a_killed_night_does_not_stay_open(airflow: Any, land: Land) -> None:
+    from safehands_airflow.local import end_what_was_killed
+
+    run, _ = run_dag(land("S5", rows=5, first=5000))
+    engine = create_engine(airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    state = text("SELECT state FROM dag_run WHERE run_id = :run")
+    with engine.begin() as connection:
+        reopen = text("UPDATE dag_run SET state = 'running', end_date = NULL WHERE run_id = :run")
+        connection.execute(reopen, {"run": run.run_id})
+    assert end_what_was_killed("another_dag") == 0
+    with engine.connect() as connection:
+        assert connection.execute(state, {"run": run.run_id}).scalar() == "running"
+    assert end_what_was_killed("nightly_governance") == run.id
+    with engine.connect() as connection:
+        assert connection.execute(state, {"run": run.run_id}).scalar() == "failed"
+    engine.dispose()
+
+
 TWO_OWNERS = """
 controllers:
   - {code: good, name: A, record_sets: {}, stations: [{code: G1, name: A, folder: good}]}

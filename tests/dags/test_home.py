@@ -80,6 +80,21 @@ def test_a_role_of_somebody_elses_airflow_is_left_alone(settings: Settings, tmp_
         assert connection.execute(text("SELECT current_user")).scalar() == "airflow"
 
 
+def test_a_served_database_gets_its_own_role(tmp_path: Path) -> None:
+    place = embedded.Place(tmp_path / "server")
+    url = embedded.start(place, durable=False).url("safehands")
+    served = Settings.read({}, home=str(tmp_path / "home"), database_url=url)
+    try:
+        for _ in range(2):
+            own = make_url(home.prepare(served, {})[CONNECTION])
+            with create_engine(own).connect() as connection:
+                who = connection.execute(text("SELECT current_user, current_database()")).one()
+            assert tuple(who) == ("airflow", "airflow")
+        assert not (served.home / "postgres").exists()
+    finally:
+        embedded.remove(place)
+
+
 def test_somebodys_own_database_is_used(settings: Settings) -> None:
     made = home.prepare(settings, {CONNECTION: "postgresql://elsewhere/af"})
     assert made[CONNECTION] == "postgresql://elsewhere/af"

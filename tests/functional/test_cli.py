@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from safehands_night import small_landing
 
-from conftest import BUSINESS_DATE, ROOT, Cluster
+from nights import BUSINESS_DATE
 from safehands.cli import command
 from safehands.errors import LedgerBroken
 from safehands.keys import FileProvider
 from safehands.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     *("nightly", "sample", "ingest", "validate", "minimise", "pseudonymise"),
     *("purge", "backup", "report", "status", "verify", "remove"),
@@ -45,7 +47,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(cluster: Cluster, settings: Settings, provider: FileProvider) -> Shell:
+def shell(cluster: Any, settings: Settings, provider: FileProvider) -> Shell:
     assert provider.has("root")
     small_landing(settings.landing)
     return Shell(settings, cluster.clone())

@@ -136,7 +136,12 @@ class Search:
 
     def in_file(self, path: Path) -> set[str]:
         """Return which values are in a file's content or in its name."""
-        return self.in_bytes(path.read_bytes()) | self.in_text(str(path))
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            # A running server drops files of its own between the listing and the look.
+            content = b""
+        return self.in_bytes(content) | self.in_text(str(path))
 
     def _hash(self, words: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
         mixed: npt.NDArray[np.uint32] = words * np.uint32(2_654_435_761)

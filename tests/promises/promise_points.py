@@ -11,7 +11,9 @@ import builtins
 import io
 import os
 import signal
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -49,13 +51,15 @@ class Points:
         """Count no more: what follows looks at what the night left."""
         self.open = False
 
-    def point(self, last_act: Callable[[], object] | None = None) -> None:
+    def point(self, name: str, last_act: Callable[[], object] | None = None) -> None:
+        """Count a point; at the last one, leave its name on standard error and end."""
         if not self.open:
             return
         self.seen += 1
         if self.seen == self.die_at:
             if last_act is not None:
                 last_act()
+            os.write(2, f"killed before {name}, called at {_caller()}".encode())
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _before(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -66,27 +70,33 @@ class Points:
     ) -> Callable[..., Any]:
         def counted(*args: Any, **kwargs: Any) -> Any:
             if counts(args, kwargs):
-                self.point()
+                self.point(call.__name__)
             return call(*args, **kwargs)
 
         return counted
 
     def _commit(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(connection: psycopg.Connection[Any]) -> None:
-            self.point()
-            self.point(lambda: _send_commit(connection))
+            self.point("commit")
+            self.point("commit is known", lambda: _send_commit(connection))
             call(connection)
 
         return counted
 
     def _cut(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(table: Any, where: Any, *args: Any, **kwargs: Any) -> None:
-            self.point()
+            self.point("write_table")
             call(table, where, *args, **kwargs)
             if isinstance(where, str | os.PathLike):
-                self.point(lambda: _cut_in_half(where))
+                self.point("write_table ends", lambda: _cut_in_half(where))
 
         return counted
+
+
+def _caller() -> str:
+    """Return the innermost line of the package, which is what a person looks up."""
+    own = [frame for frame in traceback.extract_stack() if "/safehands/" in frame.filename]
+    return f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "?"
 
 
 def _send_commit(connection: psycopg.Connection[Any]) -> None:

@@ -134,7 +134,7 @@ def test_a_killed_night_done_again_is_an_undisturbed_night(
         second, third = again.result["states"]
         differences = {**_differences(expected, second), **_later_change(second, third)}
         if differences:
-            differing[at] = differences
+            differing[f"{at}: {killed.err}"] = differences
         scene.drop(settings)
     assert differing == {}
 

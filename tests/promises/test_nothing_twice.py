@@ -1,4 +1,4 @@
-"""The same night once more does nothing: not in the store, not in the backups, not in the report."""
+"""The same night once more does nothing: in the store, in the backups, in the report."""
 
 from __future__ import annotations
 

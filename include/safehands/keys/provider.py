@@ -146,6 +146,9 @@ def _read(path: Path) -> bytes:
 
 def _write_new(path: Path, secret: bytes) -> None:
     _make_folder(path.parent)
+    if path.exists() and not path.read_bytes().strip(b"\0"):
+        # A destruction was killed after its first half.
+        path.unlink(missing_ok=True)
     while not path.exists():
         partial = _write_partial(path, secret)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from safehands.policy import Policy
 __all__ = ["minimise"]
 
 _MOBILE = 1
+_NOT_STATED = 0
 _CONSENTED = 1
 _BAND_EDGES = (1.0, 3.0, 10.0)
 
@@ -25,19 +27,21 @@ _BAND_EDGES = (1.0, 3.0, 10.0)
 def minimise(handoff: Handoff, night: Night) -> Handoff:
     """Reduce each dataset and drop rows that are past their retention already.
 
-    Counts: ``in``, ``out``, ``expired`` (rows older than policy keeps: they never reach the
-    store). Details: ``fields_dropped``, the fields that serve no purpose, per dataset.
+    Counts: ``in``, ``out``, ``expired`` (parcels older than policy keeps: they never reach the
+    store) and ``unlinked`` (customers and preferences without a mobile number, which belong to
+    nobody we could find again). Details: ``fields_dropped``, the fields that serve no purpose,
+    per dataset.
     """
-    artifacts, rows_in, rows_out = dict(handoff.artifacts), 0, 0
+    artifacts, rows_in, gone = dict(handoff.artifacts), 0, {"expired": 0, "unlinked": 0}
     for dataset, reduce in _REDUCERS.items():
         if dataset in artifacts:
             table = read_artifact(artifacts[dataset], night.key)
-            rows_in += table.num_rows
+            rows_in += (before := table.num_rows)
             table = reduce(table, night)
-            rows_out += table.num_rows
+            gone["expired" if dataset == "parcels" else "unlinked"] += before - table.num_rows
             name = f"{handoff.shard.key}-minimise-{dataset}"
             artifacts[dataset] = write_artifact(table, night.work, name, night.key)
-    counts = {"in": rows_in, "out": rows_out, "expired": rows_in - rows_out}
+    counts = {"in": rows_in, "out": rows_in - sum(gone.values()), **gone}
     details = {**handoff.details, "fields_dropped": _dropped(night.policy)}
     return handoff.then("minimise", artifacts=artifacts, counts=counts, details=details)
 
@@ -51,14 +55,16 @@ def _dropped(policy: Policy) -> dict[str, list[str]]:
 
 def _parcels(table: pa.Table, night: Night) -> pa.Table:
     table = table.filter(_still_kept(table, night))
-    custody = pc.and_(pc.is_null(table["collected_at"]), pc.less_equal(table["status"], 1))
+    # A file may lack these columns: 0 is "not stated" in both lists.
+    carrier, status = (pc.fill_null(table[name], _NOT_STATED) for name in ("carrier", "status"))
+    custody = pc.and_(pc.is_null(table["collected_at"]), pc.less_equal(status, 1))
     linked = pc.fill_null(pc.equal(table["phone_kind"], _MOBILE), False)
     recent = _recent_contact(table, night)
     return pa.table(
         {
             "_file": table["_file"],
             "waybill_no": table["waybill_no"],
-            "carrier": table["carrier"],
+            "carrier": carrier,
             "receiver_phone": _only(linked, table["receiver_phone"]),
             "receiver_name": _only(linked, table["receiver_name"]),
             "receiver_address": _only(pc.and_(linked, recent), table["receiver_address"]),
@@ -66,7 +72,7 @@ def _parcels(table: pa.Table, night: Night) -> pa.Table:
             "pickup_code": _only(custody, table["pickup_code"]),
             "shelf": _only(custody, table["shelf"]),
             "in_custody": custody,
-            "status": table["status"],
+            "status": status,
             "weight_band": _weight_band(table["weight"]),
             "tags": _tags(table["remark"], night.policy),
             "arrived_at": table["arrived_at"],
@@ -134,7 +140,9 @@ def _tags(remark: Any, policy: Policy) -> pa.Array:
     folded = pc.utf8_lower(words)
     bits = np.zeros(len(words) + 1, dtype=np.int16)
     for number, code in policy.codes["remark_tag"].entries.items():
-        pattern = "|".join(word.casefold() for word in code.words)
+        if not code.words:
+            continue
+        pattern = "|".join(re.escape(word.casefold()) for word in code.words)
         hit = pc.match_substring_regex(folded, pattern).to_numpy(zero_copy_only=False)
         bits[:-1] |= np.where(hit, np.int16(1 << (number - 1)), np.int16(0))
     return pa.array(bits[encoded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)])

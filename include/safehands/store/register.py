@@ -7,6 +7,7 @@ from datetime import date
 
 from sqlalchemy import Connection, text
 
+from safehands.errors import PolicyError
 from safehands.keys import FileProvider, KeyRing, WrappedKeys, new_wrapped_keys
 from safehands.stations import Controller, Register
 from safehands.store.engine import Store, lock
@@ -25,7 +26,10 @@ class Owner:
 
 
 def register(store: Store, declared: Register, today: date) -> None:
-    """Write owners, stations and roles; make keys and the first epoch for a new owner."""
+    """Write owners, stations and roles; make keys and the first epoch for a new owner.
+
+    Raises ``PolicyError``, and writes nothing, when a station belongs to another owner already.
+    """
     with store.begin() as connection:
         lock(connection, "safehands.register")
         for controller in declared.controllers:
@@ -83,7 +87,14 @@ def _register_one(
     for station in controller.stations:
         values = {"id": number, "code": station.code, "name": station.name}
         connection.execute(text(_STATION), values)
+        _check_station(connection, number, controller.code, station.code)
     _make_keys(connection, provider, controller.code, number, today)
+
+
+def _check_station(connection: Connection, number: int, owner: str, station: str) -> None:
+    query = text("SELECT controller_id FROM station WHERE code = :code")
+    if connection.execute(query, {"code": station}).scalar_one() != number:
+        raise PolicyError("policy.station_of_another", station=station, owner=owner)
 
 
 def _upsert_controller(connection: Connection, controller: Controller) -> int:

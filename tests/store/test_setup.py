@@ -1,0 +1,125 @@
+"""Preparing a store: nothing twice, nothing under the wrong key, nothing for strangers."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import make_url
+
+from safehands.errors import KeyProblem, SetupProblem
+from safehands.keys import FileProvider
+from safehands.store import ROLES, Store, prepare_store
+
+CATALOGUE = """
+    SELECT 'class', relname, relkind::text, relacl::text, relrowsecurity::text FROM pg_class
+    WHERE relnamespace = 'public'::regnamespace
+    UNION ALL SELECT 'role', rolname, rolcanlogin::text, rolsuper::text, rolbypassrls::text
+    FROM pg_roles WHERE rolname LIKE 'safehands%' ORDER BY 1, 2
+"""
+
+
+def catalogue(store: Store) -> list[tuple[Any, ...]]:
+    with store.admin().connect() as connection:
+        return [tuple(row) for row in connection.execute(text(CATALOGUE))]
+
+
+def test_a_second_preparation_changes_nothing(store: Store) -> None:
+    before = catalogue(store)
+    prepare_store(store)
+    assert catalogue(store) == before
+    with store.admin().connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM installation")).scalar_one() == 1
+        version = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
+        assert list(version) == ["0001"]
+
+
+def test_no_role_of_ours_may_do_more_than_log_in(store: Store) -> None:
+    query = (
+        "SELECT rolname FROM pg_roles WHERE rolname LIKE 'safehands%'"
+        " AND (rolsuper OR rolbypassrls OR rolcreaterole OR rolcreatedb OR rolreplication)"
+    )
+    with store.admin().connect() as connection:
+        assert connection.execute(text(query)).all() == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_logs_in_with_its_own_password(store: Store, role: str) -> None:
+    with store.begin(role) as connection:
+        assert connection.execute(text("SELECT current_user")).scalar_one() == role
+    url = make_url(store.url).set(drivername="postgresql")
+    place = {"host": url.query["host"], "dbname": url.database, "port": url.port or 5432}
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(**place, user=role, password="wrong")  # type: ignore[arg-type]
+
+
+def test_a_store_of_another_root_key_is_refused_and_left_alone(
+    store: Store, tmp_path: Path
+) -> None:
+    before = catalogue(store)
+    other = FileProvider(tmp_path / "other", tmp_path / "second")
+    other.create("root")
+    with pytest.raises(KeyProblem) as caught:
+        prepare_store(Store(store.url, other))
+    assert caught.value.key == "keys.other_root"
+    assert catalogue(store) == before
+    with store.begin() as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+
+
+def test_a_missing_root_key_is_not_made_anew_for_a_store_that_has_one(
+    store: Store, tmp_path: Path
+) -> None:
+    empty = FileProvider(tmp_path / "empty", tmp_path / "second")
+    with pytest.raises(KeyProblem) as caught:
+        prepare_store(Store(store.url, empty))
+    assert caught.value.key == "keys.missing"
+    assert not empty.has("root")
+
+
+def test_a_new_database_is_made_with_an_awkward_name(
+    store: Store, provider: FileProvider, tmp_path: Path
+) -> None:
+    url = make_url(store.url).set(database="New 'store\"")
+    made = Store(url.render_as_string(hide_password=False), provider)
+    try:
+        prepare_store(made)
+        assert len(catalogue(made)) == len(catalogue(store))
+    finally:
+        made.close()
+
+
+def test_a_server_that_is_not_there_is_a_setup_problem(tmp_path: Path) -> None:
+    nowhere = f"postgresql+psycopg://u@/x?host={tmp_path}"
+    lost = Store(nowhere, FileProvider(tmp_path / "a", tmp_path / "b"))
+    with pytest.raises(SetupProblem):
+        prepare_store(lost)
+    lost.provider.create("root")
+    with pytest.raises(SetupProblem), lost.begin():
+        raise AssertionError("no connection can have been made")
+
+
+def test_the_url_with_its_secret_is_not_shown(store: Store) -> None:
+    assert store.url not in repr(store)
+
+
+def test_the_embedded_server_stores_no_password_in_clear(store: Store) -> None:
+    with store.admin().connect() as connection:
+        stored = connection.execute(
+            text("SELECT rolpassword FROM pg_authid WHERE rolname LIKE 'safehands%'")
+        ).scalars()
+        assert all(str(value).startswith("SCRAM-SHA-256$") for value in stored)
+
+
+def test_a_copied_key_folder_belongs_to_the_same_store(store: Store, tmp_path: Path) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(store.provider.first, copied)
+    before = catalogue(store)
+    again = Store(store.url, FileProvider(copied, tmp_path / "second"))
+    prepare_store(again)
+    again.close()
+    assert catalogue(store) == before
