@@ -96,10 +96,10 @@ def test_every_error_is_given_what_its_sentence_asks_for() -> None:
 def test_a_sentence_is_filled_and_a_missing_one_is_a_defect() -> None:
     assert "a.key" in say("keys.damaged", "en", file="a.key")
     assert "{x}" in say("keys.damaged", "zh", file="{x}")
-    for call in (
-        lambda: say("no.such", "en"),
-        lambda: say("keys.damaged", "fr", file="a"),
-        lambda: say("keys.damaged", "en"),
+    for key, lang, params in (
+        ("no.such", "en", {}),
+        ("keys.damaged", "fr", {"file": "a"}),
+        ("keys.damaged", "en", {}),
     ):
         with pytest.raises(KeyError):
-            call()
+            say(key, lang, **params)

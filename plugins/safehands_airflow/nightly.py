@@ -95,7 +95,7 @@ def _govern(settings: Settings, environ: Mapping[str, str], day: date, console: 
 
 def _tell(inst: Installation, day: date, done: Result, console: Console) -> int:
     from safehands import pipeline, show
-    from safehands_airflow.notices import notices_of
+    from safehands_airflow.board import notices_of
 
     lang = inst.settings.lang
     problems = notices_of(inst.settings, done.run)

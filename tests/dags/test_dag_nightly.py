@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from safehands import embedded
+from safehands_airflow.board import notices_of
 
 DAY = "2026-11-23"
 NAME, PHONE = "测试员", "1390000"
@@ -46,13 +47,6 @@ def count(airflow: Any, query: str) -> int:
         row = connection.execute(query).fetchone()
     assert row is not None
     return int(row[0])
-
-
-def notices(airflow: Any, run: str) -> list[dict[str, Any]]:
-    """Return the notices of one run."""
-    from safehands_airflow.notices import notices_of
-
-    return notices_of(airflow.settings, run)
 
 
 def metadata_text(airflow: Any) -> str:
@@ -127,7 +121,7 @@ def test_without_a_plan_nothing_is_touched(airflow: Any, tmp_path: Path) -> None
     assert states["plan"] == {"failed"}
     assert set().union(*(states[step] for step in WHOLE_STEPS | {"close"})) == {"skipped"}
     assert states["verdict"] == {"upstream_failed"}
-    [notice] = notices(airflow, run.run_id)
+    [notice] = notices_of(airflow.settings, run.run_id)
     assert (notice["step"], notice["exit_code"]) == ("plan", 10)
     assert notice["night"] == DAY
     assert notice["zh"] != notice["en"]
@@ -181,7 +175,7 @@ def test_a_bad_file_closes_the_verdict_and_nothing_else(airflow: Any, land: Land
     assert path.stat().st_mode & 0o777 == 0o600
     notice = json.loads(path.read_text(encoding="utf-8"))
     assert notice["exit_code"] == 23
-    assert [n["step"] for n in notices(airflow, notice["airflow_run"])] == ["verdict"]
+    assert [n["step"] for n in notices_of(airflow.settings, notice["airflow_run"])] == ["verdict"]
 
 
 def test_an_unexpected_error_is_tried_again_and_says_nothing(
@@ -203,7 +197,7 @@ def test_an_unexpected_error_is_tried_again_and_says_nothing(
     assert states["verdict"] == {"upstream_failed"}
     tries = {t.try_number for t in run.get_task_instances() if t.task_id == "shard.ingest"}
     assert tries == {4}
-    first = notices(airflow, run.run_id)[0]
+    first = notices_of(airflow.settings, run.run_id)[0]
     assert (first["step"], first["exit_code"], first["shard"]) == ("ingest", 90, "owner-1: station")
     printed = capfd.readouterr()
     assert NAME not in printed.out + printed.err

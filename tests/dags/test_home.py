@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ from safehands import embedded
 from safehands.errors import SetupProblem
 from safehands.installation import database_url
 from safehands.settings import Settings
-from safehands_airflow import home
+from safehands_airflow import board, home
 from safehands_airflow.clean import remove
 
 CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
@@ -143,3 +145,26 @@ def test_clean_removes_the_sample_unless_somebody_changed_it(tmp_path: Path) -> 
     (settings.landing / "S1" / "a.csv").write_text("1")
     remove(settings)
     assert not settings.home.exists()
+
+
+def test_the_commands_import_no_airflow_before_it_is_set_up() -> None:
+    """An import without settings makes folders in the user's home and reads another's settings."""
+    modules = ("board", "clean", "launcher", "local", "nightly", "remote", "watch")
+    program = "".join(f"import safehands_airflow.{module}\n" for module in modules)
+    program += "import sys; print('airflow' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_a_notice_replaces_the_one_of_an_earlier_try(tmp_path: Path) -> None:
+    settings = Settings.read({}, home=str(tmp_path / "home"))
+    notice = {"night": "2026-11-23", "step": "ingest", "shard": "owner-1: S1, S2", "at": "1"}
+    first = board.post(settings, {**notice, "airflow_run": "a"})
+    assert board.post(settings, {**notice, "airflow_run": "b", "at": "2"}) == first
+    assert first.stat().st_mode & 0o777 == 0o600
+    assert board.notices_of(settings, "a") == []
+    assert [n["at"] for n in board.notices_of(settings, "b")] == ["2"]
+    board.post(settings, {**notice, "airflow_run": "b", "step": "backup", "shard": ""})
+    assert [n["step"] for n in board.notices_of(settings, "b")] == ["backup", "ingest"]
