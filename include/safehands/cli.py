@@ -1,7 +1,8 @@
 """The command line: a whole night, each of its steps, and what state things are in.
 
-``safehands --help`` speaks Chinese or English after ``SAFEHANDS_LANG``. This module is an edge:
-it reads the clock and the environment, and nothing below it does.
+``safehands --help`` speaks Chinese or English after ``SAFEHANDS_LANG``. This module and
+:mod:`safehands.commands` are an edge: they read the clock and the environment, and nothing below
+them does. Every other command is a module of :mod:`safehands.commands`.
 """
 
 from __future__ import annotations
@@ -10,25 +11,19 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from safehands.commands import Lazy
+from safehands.commands.call import Call, json_option, leaf, now
 from safehands.errors import BadInput, QualityGateClosed, SafehandsError, StepFailed
-from safehands.messages import LANGUAGES, say
-from safehands.night import SHANGHAI
+from safehands.messages import say
 from safehands.settings import Settings
 
 __all__ = ["command", "main", "now"]
-
-
-def now() -> datetime:
-    """Return the present moment: the command line's clock."""
-    return datetime.now(UTC)
 
 
 def main() -> None:
@@ -60,39 +55,13 @@ def _settings_or_exit(overrides: dict[str, str]) -> Settings:
         sys.exit(error.exit_code)
 
 
-@dataclass(frozen=True)
-class _Call:
-    """What every command gets: settings, the night's date, a console and whether to be brief."""
-
-    settings: Settings
-    day: date
-    console: Console
-
-
 def command(lang: str) -> click.Group:
     """Return the command group with its help in ``lang``."""
-    group = click.Group("safehands", help=say("cli.group", lang))
+    group = Lazy("safehands", lang, say("cli.group", lang))
     for name, (work, extra) in _COMMANDS.items():
-        options = [*_common(lang), *(make(lang) for make in extra)]
-        group.add_command(
-            click.Command(
-                name, callback=_wrapped(work), params=options, help=say(f"cli.{name}", lang)
-            )
-        )
+        params = [make(lang) for make in extra]
+        group.add_command(leaf(name, lang, f"cli.{name}", work, *params))
     return group
-
-
-def _common(lang: str) -> list[click.Parameter]:
-    return [
-        click.Option(["--landing"], help=say("cli.option.landing", lang), metavar="DIR"),
-        click.Option(["--home"], help=say("cli.option.home", lang), metavar="DIR"),
-        click.Option(["--date", "day"], help=say("cli.option.date", lang), metavar="YYYY-MM-DD"),
-        click.Option(["--lang"], type=click.Choice(LANGUAGES), help=say("cli.option.lang", lang)),
-    ]
-
-
-def _json_option(lang: str) -> click.Parameter:
-    return click.Option(["--json", "as_json"], is_flag=True, help=say("cli.option.json", lang))
 
 
 def _plan_option(lang: str) -> click.Parameter:
@@ -107,27 +76,7 @@ def _key_option(lang: str) -> click.Parameter:
     return click.Option(["--key"], help=say("cli.option.key", lang), metavar="KEY|FILE")
 
 
-def _wrapped(work: Callable[..., None]) -> Callable[..., None]:
-    def callback(
-        landing: str | None, home: str | None, day: str | None, lang: str | None, **rest: object
-    ) -> None:
-        given = {"landing": landing, "home": home, "lang": lang}
-        settings = Settings.read(os.environ, **{k: v for k, v in given.items() if v})
-        work(_Call(settings, _day(day), Console()), **rest)
-
-    return callback
-
-
-def _day(text: str | None) -> date:
-    if not text:
-        return now().astimezone(SHANGHAI).date()
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter("YYYY-MM-DD") from None
-
-
-def _sample(call: _Call) -> None:
+def _sample(call: Call) -> None:
     from safehands.sample import write_sample
 
     landing = call.settings.landing
@@ -135,7 +84,7 @@ def _sample(call: _Call) -> None:
     call.console.print(say("cli.sample.done", call.settings.lang, folder=str(landing)))
 
 
-def _nightly(call: _Call) -> None:
+def _nightly(call: Call) -> None:
     from safehands import pipeline, show
 
     inst = pipeline.open_installation(call.settings, now)
@@ -157,7 +106,7 @@ def _nightly(call: _Call) -> None:
 class _progress:
     """A bar per step while the night runs; nothing when the output is not a terminal."""
 
-    def __init__(self, call: _Call) -> None:
+    def __init__(self, call: Call) -> None:
         columns = (TextColumn("{task.description:<28}"), BarColumn(), TimeElapsedColumn())
         self.bars = Progress(*columns, console=call.console, transient=True)
         self.lang, self.tasks = call.settings.lang, dict[tuple[str, str], object]()
@@ -178,8 +127,8 @@ class _progress:
             self.bars.update(task, total=1, completed=1)  # type: ignore[arg-type]
 
 
-def _step(name: str) -> Callable[[_Call], None]:
-    def work(call: _Call) -> None:
+def _step(name: str) -> Callable[[Call], None]:
+    def work(call: Call) -> None:
         from safehands import pipeline, steps
 
         inst = pipeline.open_installation(call.settings, now)
@@ -192,7 +141,7 @@ def _step(name: str) -> Callable[[_Call], None]:
     return work
 
 
-def _purge(call: _Call, only_plan: bool) -> None:
+def _purge(call: Call, only_plan: bool) -> None:
     from safehands import pipeline, steps
 
     inst = pipeline.open_installation(call.settings, now)
@@ -204,7 +153,7 @@ def _purge(call: _Call, only_plan: bool) -> None:
         inst.close()
 
 
-def _status(call: _Call, as_json: bool) -> None:
+def _status(call: Call, as_json: bool) -> None:
     from safehands import pipeline
     from safehands.status import status
 
@@ -222,7 +171,7 @@ def _status(call: _Call, as_json: bool) -> None:
         call.console.print(f"{label}: {str(shown).strip()}", highlight=False, soft_wrap=True)
 
 
-def _verify(call: _Call, file: str | None, key: str | None) -> None:
+def _verify(call: Call, file: str | None, key: str | None) -> None:
     from safehands import verification
 
     lang = call.settings.lang
@@ -234,7 +183,7 @@ def _verify(call: _Call, file: str | None, key: str | None) -> None:
     call.console.print(line, highlight=False, soft_wrap=True)
 
 
-def _remove(call: _Call) -> None:
+def _remove(call: Call) -> None:
     from safehands import embedded
 
     for line in embedded.remove(embedded.Place(call.settings.home)):
@@ -252,7 +201,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], _Extra]] = {
     "purge": (_purge, (_plan_option,)),
     "backup": (_step("backup"), ()),
     "report": (_step("report"), ()),
-    "status": (_status, (_json_option,)),
+    "status": (_status, (json_option,)),
     "remove": (_remove, ()),
     "verify": (_verify, (_file_argument, _key_option)),
 }

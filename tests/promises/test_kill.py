@@ -198,3 +198,25 @@ def _create(server: embedded.Server, name: str, template: str) -> None:
     with psycopg.connect(**server.conninfo("postgres"), autocommit=True) as connection:
         statement = f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY"
         connection.execute(statement.encode())
+
+
+def test_a_key_whose_destruction_was_killed_halfway_is_gone(tmp_path: Path) -> None:
+    provider = FileProvider(tmp_path / "keys", tmp_path / "second")
+    first = provider.create("run/one")
+    path = tmp_path / "keys" / "run" / "one.key"
+    path.write_bytes(bytes(path.stat().st_size))
+    assert not provider.has("run/one")
+    second = provider.create("run/one")
+    assert second != first
+    assert provider.get("run/one") == second
+
+
+def test_what_a_killed_process_left_beside_a_key_is_tidied_away(tmp_path: Path) -> None:
+    provider = FileProvider(tmp_path / "keys", tmp_path / "second")
+    kept = provider.create("epoch/north/1")
+    for place in ("keys", "second"):
+        key = tmp_path / place / "epoch" / "north" / "1.key"
+        os.link(key, key.with_name(".1.key.0badcafe"))
+    provider.tidy()
+    assert len(list(tmp_path.rglob("*.key*"))) == 2
+    assert provider.get("epoch/north/1") == kept
