@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import partial
@@ -44,6 +45,7 @@ __all__ = [
     "Plan",
     "backup",
     "close_night",
+    "figures",
     "ingest",
     "minimise",
     "night_of",
@@ -115,16 +117,25 @@ def nightly(inst: Installation, business_date: date, tell: Tell) -> Plan:
     tonight = plan(inst, business_date)
     try:
         failed = _govern_all(inst, tonight, tell)
-        for name, step in (("purge", purge), ("backup", backup), ("report", report)):
-            tell(name, "", "start")
-            step(inst, tonight.head)
-            tell(name, "", "done")
+        _told(tell, "purge", lambda: purge(inst, tonight.head))
+        # What the report says of the tables does not wait for the backup, which leaves them alone.
+        with ThreadPoolExecutor(1) as beside:
+            drawn = beside.submit(figures, inst, tonight.head) if tonight.shards else None
+            _told(tell, "backup", lambda: backup(inst, tonight.head))
+        ready = drawn.result() if drawn else None
+        _told(tell, "report", lambda: report(inst, tonight.head, ready))
     finally:
         close_night(inst, tonight.head)
     if failed:
         raise failed[0]
     verdict(inst)
     return tonight
+
+
+def _told(tell: Tell, name: str, step: Callable[[], Outcome]) -> None:
+    tell(name, "", "start")
+    step()
+    tell(name, "", "done")
 
 
 def _govern_all(inst: Installation, tonight: Plan, tell: Tell) -> list[errors.SafehandsError]:
@@ -240,9 +251,22 @@ def backup(inst: Installation, head: Head) -> Outcome:
     return outcome
 
 
-def report(inst: Installation, head: Head) -> Outcome:
-    """Assess risk and write the night's report from evidence."""
-    work = partial(_whole, inst, head, report_step.report)
+def report(inst: Installation, head: Head, ready: Mapping[str, Any] | None = None) -> Outcome:
+    """Assess risk and write the night's report from evidence.
+
+    ``ready`` are the ``figures`` of the tables as they stand, where somebody drew them already.
+    """
+    step = partial(report_step.report, ready=ready)
+    work = partial(_whole, inst, head, step)
+    return guard.guarded("report", work)
+
+
+def figures(inst: Installation, head: Head) -> dict[str, Any]:
+    """Return what the report says of the tables; see ``report.figures``."""
+
+    def work() -> dict[str, Any]:
+        return report_step.figures(night_of(inst, head), inst.store)
+
     return guard.guarded("report", work)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -275,12 +276,17 @@ def _draft(job: _Job) -> _Draft | Outcome:
 def _take(job: _Job, draft: _Draft, connection: Raw, table: Table) -> None:
     """Take a table into the draft, part by part, and count it whole as a second opinion."""
     total = 0
-    for piece in slices(connection, table):
-        rows = read_rows(connection, table, piece.where)
-        total += rows.num_rows
-        if rows.num_rows:
-            draft.salts.take(table.name, rows)
-            _keep(job, draft, table, piece, rows)
+    # While one part is encrypted and written, PostgreSQL already reads the next.
+    with ThreadPoolExecutor(1) as writer:
+        before: Future[None] | None = None
+        for piece in slices(connection, table):
+            rows = read_rows(connection, table, piece.where)
+            total += rows.num_rows
+            if before is not None:
+                before.result()
+            before = writer.submit(_keep, job, draft, table, piece, rows) if rows.num_rows else None
+        if before is not None:
+            before.result()
     whole = count(connection, table)
     if whole != total:
         raise BackupBroken("backup.counts_differ", table=table.name, parts=total, rows=whole)
@@ -288,6 +294,7 @@ def _take(job: _Job, draft: _Draft, connection: Raw, table: Table) -> None:
 
 
 def _keep(job: _Job, draft: _Draft, table: Table, piece: Slice, rows: pa.Table) -> None:
+    draft.salts.take(table.name, rows)
     shown = without_keys(rows) if table.name == "subject" else rows
     content = content_digest(shown, job.key)
     known = job.memory.parts.get((piece.part, content))

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from safehands.report.step import report
+from safehands.report.step import figures, report
 
-__all__ = ["report"]
+__all__ = ["figures", "report"]

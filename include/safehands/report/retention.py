@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from safehands.keys import FileProvider
+from safehands.keys import KeyProvider
 from safehands.night import Night
 from safehands.store import Store
 from safehands.store.register import owners
@@ -58,7 +58,7 @@ def _held(connection: Connection, night: Night, rule: str) -> tuple[int, date | 
 
 
 def _keys(
-    provider: FileProvider, night: Night, kind: str, rule: str
+    provider: KeyProvider, night: Night, kind: str, rule: str
 ) -> tuple[int, date | None, int]:
     before = night.horizon(night.policy.keep_days(rule)).date()
     names = provider.names(f"day/{kind}")

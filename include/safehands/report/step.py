@@ -32,7 +32,9 @@ __all__ = ["figures", "report"]
 _PAGE, _DATA = "report.html", "report.json"
 
 
-def report(night: Night, store: Store, now: datetime) -> Outcome:
+def report(
+    night: Night, store: Store, now: datetime, ready: Mapping[str, Any] | None = None
+) -> Outcome:
     """Assess re-identification risk and write ``report.html`` and ``report.json`` of the night.
 
     They lie in ``night.settings.reports / <business date>``. Both are a function of the evidence,
@@ -43,6 +45,9 @@ def report(night: Night, store: Store, now: datetime) -> Outcome:
     people), ``needs_person``. Details: ``html``, ``json`` (paths), ``quality``: per station
     ``station`` and ``score`` (hundredths of a percent, ``None`` without a verdict), worst first.
 
+    ``ready`` are the ``figures`` of the tables as they are, drawn a moment ago; without them they
+    are drawn here.
+
     Raises ``SetupProblem`` when the folder cannot be written. Promises nothing beyond the
     evidence: a judgement in it says "draft" until a person has made it.
     """
@@ -52,7 +57,7 @@ def report(night: Night, store: Store, now: datetime) -> Outcome:
     with store.begin() as connection:
         # One report at a time: files on disk and the digests in the ledger belong together.
         lock(connection, "safehands.report")
-        work = _Work(night, store, evidence, digest)
+        work = _Work(night, store, evidence, digest, ready)
         done = find(connection, claim)
         if done is not None:
             _restore(work, done)
@@ -88,6 +93,7 @@ class _Work:
     store: Store
     evidence: Mapping[str, Any]
     digest: str
+    ready: Mapping[str, Any] | None = None
 
     @property
     def folder(self) -> Path:
@@ -112,7 +118,8 @@ class _Written:
     @classmethod
     def of(cls, work: _Work, moment: Mapping[str, Any]) -> _Written:
         made = {**moment, "digest": work.digest}
-        document = compose(work.evidence, figures(work.night, work.store), work.night.policy, made)
+        drawn = work.ready if work.ready is not None else figures(work.night, work.store)
+        document = compose(work.evidence, drawn, work.night.policy, made)
         text_ = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
         return cls(document, render(document, work.night.policy), f"{text_}\n".encode())
 
