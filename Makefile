@@ -9,6 +9,8 @@ DATE ?=
 FORCE ?=
 # Worker processes of the tests.
 JOBS ?= 2
+# An administrator's URL of a served PostgreSQL, for test-served.
+SERVER ?=
 # More for pytest: make test ARGS="tests/ledger -x"
 ARGS ?=
 
@@ -19,11 +21,11 @@ override LANG := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly up down test check bench torture clean
+.PHONY: help setup nightly up down test test-served check bench torture clean
 
 help: ## list the targets
 	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1 - \2/'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 - \2/'
 
 setup: ## make the environment in .venv, once per lock file
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh requirements/setup.sh
@@ -39,6 +41,9 @@ down: setup ## stop Airflow and the embedded database
 
 test: setup ## run all tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-served: setup ## the tests of the store on a PostgreSQL that runs: SERVER=postgresql://…
+	@SAFEHANDS_TEST_SERVER="$(SERVER)" $(RUN) -m pytest tests/store tests/pseudonymise tests/purge tests/backup $(ARGS)
 
 check: setup ## lint, format, types, import contracts
 	$(VENV)/bin/ruff check .

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from sqlalchemy.engine import make_url
 
 from nights import BUSINESS_DATE, NOW, fixed_clock
 from safehands import embedded
@@ -31,14 +35,34 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "sh_template"
 
 
+class Served:
+    """A PostgreSQL that somebody else runs, seen like ``embedded.Server``."""
+
+    def __init__(self, url: str) -> None:
+        self.address = make_url(url)
+
+    def url(self, database: str) -> str:
+        return self.address.set(database=database).render_as_string(hide_password=False)
+
+    def conninfo(self, database: str) -> dict[str, Any]:
+        return conninfo_to_dict(self.url(database))
+
+
 class Cluster:
-    """A running server with a prepared template database and the root key it belongs to."""
+    """A running server with a prepared template database and the root key it belongs to.
+
+    With ``SAFEHANDS_TEST_SERVER`` (an administrator's URL) it is that one, else an embedded one.
+    Its role passwords are this cluster's: one test process at a time per served PostgreSQL.
+    """
 
     def __init__(self, home: Path) -> None:
+        served = os.environ.get("SAFEHANDS_TEST_SERVER")
         self.place = embedded.Place(home)
-        self.server = embedded.start(self.place, durable=False)
+        self.server: Any = Served(served) if served else embedded.start(self.place, durable=False)
         self.keys = home / "root-keys"
         self.made = 0
+        if served:
+            self.drop()
         template = Store(self.server.url(TEMPLATE), FileProvider(self.keys, home / "second"))
         prepare_store(template)
         template.close()
@@ -49,7 +73,23 @@ class Cluster:
         name = f"sh_test_{self.made}"
         with psycopg.connect(**self.server.conninfo("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
-        return self.server.url(name)
+        return str(self.server.url(name))
+
+    def drop(self) -> None:
+        """Drop what tests left on a served PostgreSQL."""
+        with psycopg.connect(**self.server.conninfo("postgres"), autocommit=True) as connection:
+            left = connection.execute(
+                "SELECT datname FROM pg_database WHERE datname ~ '^sh_(template|test_)'"
+            ).fetchall()
+            for (name,) in left:
+                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """Leave nothing behind."""
+        if isinstance(self.server, Served):
+            self.drop()
+        else:
+            embedded.remove(self.place)
 
 
 @pytest.fixture(scope="session")
@@ -57,7 +97,7 @@ def cluster() -> Iterator[Cluster]:
     home = Path(tempfile.mkdtemp(prefix="sh-tests-"))
     made = Cluster(home)
     yield made
-    embedded.remove(made.place)
+    made.stop()
     shutil.rmtree(home, ignore_errors=True)
 
 
