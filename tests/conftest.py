@@ -14,6 +14,7 @@ import hypothesis
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 from sqlalchemy.engine import make_url
 
 from nights import BUSINESS_DATE, NOW, fixed_clock
@@ -82,7 +83,7 @@ class Cluster:
                 "SELECT datname FROM pg_database WHERE datname ~ '^sh_(template|test_)'"
             ).fetchall()
             for (name,) in left:
-                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+                connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
 
     def stop(self) -> None:
         """Leave nothing behind."""

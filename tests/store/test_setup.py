@@ -90,7 +90,7 @@ def test_a_missing_root_key_is_not_made_anew_for_a_store_that_has_one(
 def test_a_new_database_is_made_with_an_awkward_name(
     store: Store, provider: FileProvider, tmp_path: Path
 ) -> None:
-    url = make_url(store.url).set(database="New 'store\"")
+    url = make_url(store.url).set(database="sh_test_New 'store\"")
     made = Store(url.render_as_string(hide_password=False), provider)
     try:
         prepare_store(made)
