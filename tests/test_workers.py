@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from safehands.errors import BadInput, SafehandsError
+from safehands.errors import BadInput, SafehandsError, StepFailed
 from safehands.workers import spread
 
 Tell = Callable[[str, str, str], None]
@@ -32,6 +33,10 @@ def explode(job: int, tell: Tell) -> None:
     tell("work", str(job), "start")
     if job:
         raise RuntimeError("job failed")
+
+
+def vanish(job: int, tell: Tell) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def chatter(job: int, tell: Tell) -> None:
@@ -83,3 +88,10 @@ def test_a_job_that_raises_ends_the_work_and_leaves_nothing_running() -> None:
 
 def test_no_jobs_are_no_results() -> None:
     assert spread(slow_first, [], 2, silent, ()) == []
+
+
+def test_a_worker_that_is_killed_is_a_problem_with_a_name() -> None:
+    with pytest.raises(StepFailed) as caught:
+        spread(vanish, [0, 1], 2, lambda *_: None, [])
+    assert caught.value.key == "step.worker_gone"
+    assert "SAFEHANDS_WORKERS" in caught.value.say("en")

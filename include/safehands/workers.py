@@ -9,9 +9,12 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any
+
+from safehands.errors import StepFailed
 
 __all__ = ["Event", "spread", "warm_up"]
 
@@ -31,6 +34,8 @@ def spread(
 
     ``work`` must be importable and its result picklable; it should return errors rather than
     raise them. ``preload`` names modules that the workers find imported.
+
+    Raises ``StepFailed`` when a worker ends unasked: killed, or out of memory.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
@@ -41,6 +46,8 @@ def spread(
     try:
         with pool:
             return list(pool.map(_do, [(work, job) for job in jobs]))
+    except BrokenProcessPool:
+        raise StepFailed("step.worker_gone", workers=workers) from None
     finally:
         events.put(None)
         listener.join()
