@@ -51,8 +51,9 @@ check: setup ## lint, format, types, import contracts
 	$(VENV)/bin/mypy include plugins dags
 	$(VENV)/bin/lint-imports
 
-bench: setup ## a million parcels, as a ratio to a bare COPY
+bench: setup ## a million parcels, as a ratio to a bare COPY; what the detectors find
 	@$(RUN) tests/bench/nightly.py $(ARGS)
+	@$(RUN) tests/bench/detectors.py
 
 torture: setup ## the long enumerations: a kill at every point
 	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises $(ARGS)

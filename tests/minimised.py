@@ -22,6 +22,9 @@ from safehands.pseudonymise import pseudonymise
 from safehands.stations import Controller, RecordSet, Register, Station
 from safehands.store import Store
 from safehands.store.register import Owner, open_ring, owners, register
+from safehands.vault.access import Access
+from safehands.vault.holds import Order, place
+from safehands.vault.restrict import restrict
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 TIME = pa.timestamp("us", "UTC")
@@ -209,14 +212,19 @@ class World:
         with self.store.begin() as connection:
             return open_ring(connection, self.store.provider, self.owner(code))
 
-    def rows(self, query: str, code: str = "A") -> list[dict[str, Any]]:
-        """Return the rows of a query as the pipeline sees them, bound to an owner."""
-        with self.store.begin(controller=self.owner(code).id) as connection:
+    def rows(self, query: str, code: str = "A", *, storage: bool = False) -> list[dict[str, Any]]:
+        """Return the rows of a query as the pipeline sees them, bound to an owner.
+
+        ``storage``: restricted people too.
+        """
+        owner = self.owner(code).id
+        with self.store.begin(controller=owner, storage=storage) as connection:
             return [dict(row) for row in connection.execute(text(query)).mappings()]
 
     def people(self, code: str = "A") -> list[dict[str, Any]]:
-        """Return the subjects by generation and first sighting, with their opened records."""
-        found = self.rows("SELECT * FROM subject ORDER BY lookup, generation", code)
+        """Return the subjects by lookup and generation, restricted ones too, records opened."""
+        query = "SELECT * FROM subject ORDER BY lookup, generation"
+        found = self.rows(query, code, storage=True)
         ring = self.ring(code)
         for row in found:
             subject = [row["subject_id"].bytes]
@@ -244,6 +252,29 @@ class World:
             (plain,) = ring.unseal("custody", [token], [salt], [bytes(row["sealed"])])
             found.append(json.loads(plain))
         return sorted(found, key=lambda slip: str(slip["waybill"]))
+
+    def access(self, purpose: str = "rights", code: str = "A") -> Access:
+        """Return a request of a member of staff."""
+        return Access(code, "wang.li", purpose)
+
+    def restrict(self, subject: Any, *, until: date | None = None, code: str = "A") -> None:
+        """Restrict somebody at the world's present moment."""
+        reason, policy = ("request" if until is None else "legal_period"), self.night.policy
+        restrict(
+            self.store,
+            policy,
+            self.access(code=code),
+            self.now,
+            subject=subject,
+            reason=reason,
+            until=until,
+        )
+
+    def hold(self, days: int = 30, code: str = "A", **target: Any) -> int:
+        """Place a hold that ends so many days after the world's present day."""
+        until = self.now.astimezone(SHANGHAI).date() + timedelta(days=days)
+        order = Order(code, "dispute", "legal.chen", until, **target)
+        return place(self.store, self.night.policy, order, "wang.li", self.now)
 
     def census(self) -> dict[str, int]:
         """Return how many rows each table holds, seen by the role that sees all."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from safehands.errors import SetupProblem
-from safehands.settings import VARIABLES, Settings
+from safehands.settings import SECRETS, VARIABLES, Settings
 
 
 def test_defaults_hang_on_home_alone(tmp_path: Path) -> None:
@@ -22,7 +23,8 @@ def test_defaults_hang_on_home_alone(tmp_path: Path) -> None:
 
 
 def test_every_setting_has_a_variable_and_every_variable_is_read(tmp_path: Path) -> None:
-    assert {f"SAFEHANDS_{f.name.upper()}" for f in fields(Settings)} == VARIABLES.keys()
+    shown = [f for f in fields(Settings) if f.name != "secret"]
+    assert {f"SAFEHANDS_{f.name.upper()}" for f in shown} == VARIABLES.keys()
     values = {
         "SAFEHANDS_LANG": "zh",
         "SAFEHANDS_SHARD_MEGABYTES": "7",
@@ -30,10 +32,11 @@ def test_every_setting_has_a_variable_and_every_variable_is_read(tmp_path: Path)
         "SAFEHANDS_ARCHIVE_LANDING": "1",
         "SAFEHANDS_DATABASE_URL": "postgresql://x",
     }
+    values |= {name: "5" for name in VARIABLES if name.startswith("SAFEHANDS_READ_")}
     given = {name: values.get(name, str(tmp_path / name)) for name in VARIABLES}
     made = Settings.read({**given, "LANG": "en_US.UTF-8"})
     plain = Settings.read({"LANG": "en_US.UTF-8"})
-    for field in fields(Settings):
+    for field in shown:
         value = given[f"SAFEHANDS_{field.name.upper()}"]
         wanted = {"1": "True"}.get(value, value)
         assert str(getattr(made, field.name)) == wanted, field.name
@@ -95,3 +98,18 @@ def test_a_switch_is_on_or_off(text: str, on: bool) -> None:
 def test_the_database_url_is_not_shown() -> None:
     made = Settings.read({"SAFEHANDS_DATABASE_URL": "postgresql://u:hush@h/d"})
     assert "hush" not in repr(made)
+
+
+def test_a_secret_is_neither_shown_nor_sent_to_another_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+    made = Settings.read({name: f"hidden-{name}" for name in SECRETS})
+    assert {made.secret(name) for name in SECRETS} == {f"hidden-{name}" for name in SECRETS}
+    shown = f"{made!r} {made} {made.secret} {made.secret!r}".encode() + pickle.dumps(made)
+    assert b"hidden-" not in shown
+    monkeypatch.setenv("SAFEHANDS_ROOT_KEY", "of the worker")
+    again = pickle.loads(pickle.dumps(made))
+    assert again == made
+    assert again.secret("SAFEHANDS_ROOT_KEY") == "of the worker"

@@ -23,7 +23,7 @@ from sqlalchemy import text
 
 from safehands import journal
 from safehands.artifacts import file_digest
-from safehands.datasets import Outcome
+from safehands.datasets import Outcome, loaded_whole
 from safehands.errors import SetupProblem
 from safehands.keys import DayBox
 from safehands.night import Night
@@ -75,7 +75,7 @@ def _loaded(store: Store, night: Night) -> list[tuple[str, str]]:
     )
     with store.begin() as connection:
         rows = connection.execute(text(query), {"policy": night.policy.digest})
-        return [(str(station), str(digest)) for station, digest in rows]
+        return sorted(loaded_whole((str(station), str(digest)) for station, digest in rows))
 
 
 def _present(night: Night) -> dict[str, Path]:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from safehands.commands import Lazy
+from safehands.commands.backup import command as backup_group
 from safehands.commands.call import Call, json_option, leaf, now
 from safehands.errors import BadInput, QualityGateClosed, SafehandsError, StepFailed
 from safehands.messages import say
@@ -61,11 +62,18 @@ def command(lang: str) -> click.Group:
     for name, (work, extra) in _COMMANDS.items():
         params = [make(lang) for make in extra]
         group.add_command(leaf(name, lang, f"cli.{name}", work, *params))
+        if name == "purge":
+            group.add_command(backup_group(lang), "backup")
     return group
 
 
 def _plan_option(lang: str) -> click.Parameter:
     return click.Option(["--plan", "only_plan"], is_flag=True, help=say("cli.option.plan", lang))
+
+
+def _confirm_option(lang: str) -> click.Parameter:
+    help_text = say("purge.option.confirm", lang)
+    return click.Option(["--confirm-date", "confirmed"], help=help_text, metavar="YYYY-MM-DD")
 
 
 def _file_argument(lang: str) -> click.Parameter:  # noqa: ARG001 - one shape for all
@@ -141,16 +149,10 @@ def _step(name: str) -> Callable[[Call], None]:
     return work
 
 
-def _purge(call: Call, only_plan: bool) -> None:
-    from safehands import pipeline, steps
+def _purge(call: Call, only_plan: bool, confirmed: str | None, as_json: bool) -> None:
+    from safehands.commands.purge import purge
 
-    inst = pipeline.open_installation(call.settings, now)
-    try:
-        rehearse = steps.rehearse_purge(inst, call.day)
-        for line in rehearse if only_plan else steps.do(inst, "purge", call.day):
-            call.console.print(line, highlight=False, soft_wrap=True)
-    finally:
-        inst.close()
+    purge(call, only_plan, confirmed, as_json)
 
 
 def _status(call: Call, as_json: bool) -> None:
@@ -198,8 +200,8 @@ _COMMANDS: dict[str, tuple[Callable[..., None], _Extra]] = {
     "validate": (_step("validate"), ()),
     "minimise": (_step("minimise"), ()),
     "pseudonymise": (_step("pseudonymise"), ()),
-    "purge": (_purge, (_plan_option,)),
-    "backup": (_step("backup"), ()),
+    "purge": (_purge, (_plan_option, _confirm_option, json_option)),
+    "prove": (_step("prove"), ()),
     "report": (_step("report"), ()),
     "status": (_status, (json_option,)),
     "remove": (_remove, ()),

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -19,9 +20,11 @@ __all__ = [
     "Artifact",
     "Handoff",
     "Outcome",
+    "Part",
     "Problem",
     "Shard",
     "SourceFile",
+    "loaded_whole",
     "names_a_person",
     "safe_name",
 ]
@@ -52,13 +55,33 @@ def names_a_person(name: str) -> bool:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A range of the rows of one big text file: whole records from byte ``start`` to ``end``.
+
+    ``number`` counts from 1 to ``of``; ``row`` is the number of its first record, ``digest`` the
+    SHA-256 of its bytes.
+    """
+
+    number: int
+    of: int
+    start: int
+    end: int
+    row: int
+    digest: str
+
+
+@dataclass(frozen=True)
 class SourceFile:
-    """One export in the landing folder. ``path`` is relative to it, with ``/``."""
+    """One export in the landing folder. ``path`` is relative to it, with ``/``.
+
+    ``part``: only these rows of it; ``size`` and ``digest`` are those of the whole file.
+    """
 
     station: str
     path: str
     size: int
     digest: str
+    part: Part | None = None
 
     @property
     def label(self) -> str:
@@ -68,7 +91,35 @@ class SourceFile:
     @property
     def identity(self) -> str:
         """What a batch is keyed by: the content's digest, or the path's where nothing was read."""
-        return self.digest or "path:" + hashlib.sha256(self.path.encode()).hexdigest()
+        whole = self.digest or "path:" + hashlib.sha256(self.path.encode()).hexdigest()
+        return f"{whole}#{self.part.number}/{self.part.of}" if self.part else whole
+
+    @property
+    def weight(self) -> int:
+        """How many bytes of it are to be read."""
+        return self.part.end - self.part.start if self.part else self.size
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> SourceFile:
+        """Rebuild from ``dataclasses.asdict``."""
+        part = data.get("part")
+        return cls(**{**data, "part": Part(**part) if part else None})
+
+
+def loaded_whole(batches: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return station and digest of the files all of whose parts are among ``batches``.
+
+    ``batches`` holds stations and identities (see ``SourceFile.identity``); files that were not
+    cut are in the answer as they are.
+    """
+    whole, parts = set(), Counter[tuple[str, str, str]]()
+    for station, identity in batches:
+        digest, cut, place = identity.rpartition("#")
+        if cut:
+            parts[station, digest, place.rpartition("/")[2]] += 1
+        else:
+            whole.add((station, identity))
+    return whole | {(s, d) for (s, d, of), count in parts.items() if count == int(of)}
 
 
 @dataclass(frozen=True)
@@ -89,7 +140,7 @@ class Shard:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Shard:
         """Rebuild from ``dataclasses.asdict``."""
-        files = tuple(SourceFile(**f) for f in data["files"])
+        files = tuple(SourceFile.from_dict(f) for f in data["files"])
         return cls(data["key"], data["controller"], files)
 
 

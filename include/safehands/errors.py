@@ -13,7 +13,9 @@
     │   ├── WrongEncoding          25   the bytes are not text in an encoding we know
     │   └── WrongFileType          26   the name says one thing and the bytes another
     ├── QualityGateClosed          30   too many rows break a critical rule
+    ├── GateClosed                 31   a rule or threshold stops sharing or a hand-over
     ├── KeyProblem                 40   a key is missing, wrong, too open or too old
+    ├── AccessRefused              45   a person's record may not be opened or changed this way
     ├── RetentionRefused           50   deleting would break a rule, or the clock is not believable
     ├── BackupBroken               60   a backup could not be written or does not read back
     ├── LedgerBroken               70   the audit trail does not verify
@@ -28,10 +30,12 @@ from __future__ import annotations
 from safehands.messages import LANGUAGES, say
 
 __all__ = [
+    "AccessRefused",
     "BackupBroken",
     "BadInput",
     "ContradictoryHeader",
     "EmptyFile",
+    "GateClosed",
     "KeyProblem",
     "LedgerBroken",
     "PolicyError",
@@ -140,10 +144,22 @@ class QualityGateClosed(SafehandsError):
     exit_code = 30
 
 
+class GateClosed(SafehandsError):
+    """A rule or a threshold stops sharing or a hand-over."""
+
+    exit_code = 31
+
+
 class KeyProblem(SafehandsError):
     """A key is missing, wrong, readable by others, or of a version that is not accepted."""
 
     exit_code = 40
+
+
+class AccessRefused(SafehandsError):
+    """A person's record, a restriction or a hold may not be touched this way."""
+
+    exit_code = 45
 
 
 class RetentionRefused(SafehandsError):

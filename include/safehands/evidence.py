@@ -79,7 +79,8 @@ def _steps(connection: Connection, day: date) -> list[StepRow]:
 
 
 _STEPS = (
-    "SELECT step, counts, reasons, seconds FROM step_result WHERE business_date = :day ORDER BY id"
+    "SELECT step, counts, reasons, seconds FROM step_result WHERE business_date = :day"
+    " AND run NOT LIKE 'retry-%' ORDER BY id"
 )
 _QUALITY = (
     "SELECT station, dimension, sum(evaluated)::int, sum(failed)::int FROM quality_result"
@@ -88,7 +89,7 @@ _QUALITY = (
 )
 _FILES = (
     "SELECT s.code, b.label, b.state, b.problem FROM batch b JOIN station s ON s.id = b.station_id"
-    " WHERE b.business_date = :day ORDER BY s.code, b.label"
+    " WHERE b.business_date = :day AND b.run NOT LIKE 'retry-%' ORDER BY s.code, b.label"
 )
 _ROLES = (
     "SELECT c.code, r.dataset FROM record_set r JOIN controller c ON c.id = r.controller_id"

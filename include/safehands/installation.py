@@ -9,12 +9,13 @@ from datetime import datetime
 from pathlib import Path
 
 from safehands import embedded, journal
-from safehands.keys import FileProvider, age
+from safehands.keys import KeyProvider, age
+from safehands.keys.choose import Sources, choose
 from safehands.policy import Policy, load_policy
 from safehands.settings import Settings
 from safehands.store import Store, prepare_store
 
-__all__ = ["Clock", "Installation", "database_url", "open_installation"]
+__all__ = ["Clock", "Installation", "database_url", "key_sources", "open_installation"]
 
 Clock = Callable[[], datetime]
 
@@ -27,7 +28,7 @@ class Installation:
 
     settings: Settings
     policy: Policy
-    provider: FileProvider
+    provider: KeyProvider
     store: Store
     clock: Clock = field(repr=False)
 
@@ -44,14 +45,23 @@ def open_installation(settings: Settings, clock: Clock) -> Installation:
 
     Raises ``SetupProblem``, ``KeyProblem`` or ``PolicyError``.
     """
-    policy = load_policy(settings.policy)
+    policy = load_policy(settings.policy, settings.mappings)
     _private_folder(settings.home)
-    provider = FileProvider(settings.keys, settings.keys_second)
+    provider = choose(settings.keys_url, key_sources(settings))
     store = Store(database_url(settings), provider)
     prepare_store(store)
+    provider.tidy()
     _publish(settings.home / "ledger.pub", str(journal.signing_key(provider).verifier))
-    _publish(settings.keys / "backup-recipients.txt", age.make_identity(provider))
+    if not (provider.first / "backup-recipients.txt").exists():
+        # The identity may have been moved offline since; it is not made again then.
+        _private_folder(provider.first)
+        _publish(provider.first / "backup-recipients.txt", age.make_identity(provider))
     return Installation(settings, policy, provider, store, clock)
+
+
+def key_sources(settings: Settings) -> Sources:
+    """Return where keys may be according to the settings."""
+    return Sources(settings.keys, settings.keys_second, settings.secret)
 
 
 def database_url(settings: Settings) -> str:

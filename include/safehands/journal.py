@@ -7,15 +7,16 @@ for each other at the head of the tree. A checkpoint signs what has been numbere
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from safehands.errors import LedgerBroken
-from safehands.keys import FileProvider
+from safehands.keys import KeyProvider
 from safehands.ledger import (
+    DOCUMENT_FIELD,
     Checkpoint,
     Frontier,
     SigningKey,
@@ -28,12 +29,12 @@ from safehands.ledger import (
 from safehands.ledger.note import export_private, import_private
 from safehands.store import Store, lock
 
-__all__ = ["ORIGIN", "append", "entries", "latest", "sequence", "signing_key", "verify"]
+__all__ = ["ORIGIN", "append", "check", "entries", "latest", "sequence", "signing_key", "verify"]
 
 ORIGIN = "safehands/ledger"
 
 
-def signing_key(provider: FileProvider) -> SigningKey:
+def signing_key(provider: KeyProvider) -> SigningKey:
     """Return the key that signs checkpoints, making it on the first night."""
     if not provider.has("ledger"):
         provider.create("ledger", export_private(SigningKey.generate(ORIGIN)).encode())
@@ -41,10 +42,19 @@ def signing_key(provider: FileProvider) -> SigningKey:
 
 
 def append(
-    connection: Connection, event: str, run: str, at: datetime, facts: Mapping[str, Any]
+    connection: Connection,
+    event: str,
+    run: str,
+    at: datetime,
+    facts: Mapping[str, Any],
+    document: str = "",
 ) -> None:
-    """Add one entry: ``event`` is the step's name, ``facts`` are counts, rules and digests."""
+    """Add one entry: ``event`` is the step's name, ``facts`` are counts, rules and digests.
+
+    ``document`` is the ``body_digest`` of a certificate that this entry vouches for.
+    """
     body = {"event": event, "run": run, "at": at.isoformat(timespec="seconds"), "facts": facts}
+    body |= {DOCUMENT_FIELD: document} if document else {}
     statement = text("INSERT INTO ledger_entry (body) VALUES (:body)")
     connection.execute(statement, {"body": canonical_json(body).decode()})
 
@@ -89,15 +99,28 @@ def verify(store: Store, verifier: VerifierKey) -> Checkpoint:
     Raises ``LedgerBroken`` when an entry was changed, dropped or moved, or a signature is wrong.
     """
     with store.begin() as connection:
-        notes = connection.execute(text("SELECT note FROM ledger_checkpoint ORDER BY size"))
-        signed = [open_checkpoint(str(row[0]), verifier) for row in notes]
-        roots = _roots(connection, {c.size for c in signed})
+        signed = check(connection, verifier)
     if not signed:
         raise LedgerBroken("journal.nothing_to_verify")
-    for checkpoint in signed:
+    return signed[-1]
+
+
+def check(
+    connection: Connection, verifier: VerifierKey, also: Iterable[str] = ()
+) -> list[Checkpoint]:
+    """Recompute the tree and compare it with every kept checkpoint; return those, by size.
+
+    ``also`` are notes that were kept elsewhere: each must be a prefix of this trail too. Raises
+    ``LedgerBroken``.
+    """
+    kept = connection.execute(text("SELECT note FROM ledger_checkpoint ORDER BY size"))
+    signed = [open_checkpoint(str(row[0]), verifier) for row in kept]
+    others = [open_checkpoint(note, verifier) for note in also]
+    roots = _roots(connection, {c.size for c in (*signed, *others)})
+    for checkpoint in (*signed, *others):
         if roots.get(checkpoint.size) != checkpoint.root:
             raise LedgerBroken("journal.root_differs", size=checkpoint.size)
-    return signed[-1]
+    return signed
 
 
 def _unnumbered(connection: Connection) -> list[int]:

@@ -8,17 +8,26 @@ same shards.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 
 from sqlalchemy import text
 
 from safehands import journal
-from safehands.datasets import Shard, SourceFile
+from safehands.datasets import Shard, SourceFile, loaded_whole
 from safehands.stations import Register
 from safehands.store import Store
 
-__all__ = ["cut_shards", "set_aside", "without_repeats"]
+__all__ = ["cut_shards", "set_aside", "unloaded", "without_repeats"]
+
+
+def unloaded(files: Iterable[SourceFile], known: Collection[tuple[str, str]]) -> list[SourceFile]:
+    """Return the files that are not loaded yet; ``known``: station and identity of batches.
+
+    A file that was cut is loaded when all of its parts are.
+    """
+    whole = loaded_whole(known) | set(known)
+    return [f for f in files if (f.station, f.identity) not in whole]
 
 
 def without_repeats(files: Iterable[SourceFile]) -> list[SourceFile]:
@@ -44,10 +53,16 @@ def cut_shards(
     parts = [
         (number, owner, tuple(sorted(part, key=lambda f: f.path)))
         for owner, owned in by_owner.items()
-        for number, part in enumerate(_balance(owned, target_bytes), 1)
+        for number, part in enumerate(_shards(owned, target_bytes), 1)
     ]
     # Shards of one owner write one after the other, so neighbours belong to different owners.
     return tuple(Shard(f"{owner}-{number}", owner, part) for number, owner, part in sorted(parts))
+
+
+def _shards(files: list[SourceFile], target_bytes: int) -> list[list[SourceFile]]:
+    """Balance whole files; a part of a file is a shard of its own, as its file has one name."""
+    whole = [f for f in files if f.part is None]
+    return [*_balance(whole, target_bytes), *([f] for f in files if f.part is not None)]
 
 
 def _balance(files: list[SourceFile], target_bytes: int) -> list[list[SourceFile]]:

@@ -1,4 +1,4 @@
-"""The story of a night: ingest, validate, minimise, pseudonymise, purge, backup, report.
+"""The story of a night: ingest, validate, minimise, pseudonymise, purge, backup, prove, report.
 
 The command line and the Airflow tasks call the same functions. Each goes through ``guard``, so
 that nothing of a customer's leaves a step in an error.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from functools import partial
 from time import monotonic
@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import text
 
 from safehands import backup as backup_step
-from safehands import errors, guard, journal
+from safehands import erasure, errors, gates, guard, journal
 from safehands import ingest as ingest_step
 from safehands import minimise as minimise_step
 from safehands import pseudonymise as pseudonymise_step
@@ -26,10 +26,10 @@ from safehands import purge as purge_step
 from safehands import report as report_step
 from safehands import validate as validate_step
 from safehands.archive import archive
-from safehands.datasets import Handoff, Outcome, Shard, names_a_person
+from safehands.datasets import Handoff, Outcome, Shard, SourceFile, names_a_person
 from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
-from safehands.landing import cut_shards, set_aside, without_repeats
+from safehands.landing import cut_shards, set_aside, unloaded, without_repeats
 from safehands.night import Night
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
@@ -46,12 +46,15 @@ __all__ = [
     "backup",
     "close_night",
     "figures",
+    "finish_erasures",
     "ingest",
     "minimise",
     "night_of",
     "nightly",
     "open_installation",
     "plan",
+    "prove",
+    "prove_due",
     "pseudonymise",
     "purge",
     "report",
@@ -61,7 +64,7 @@ __all__ = [
 ]
 
 HEAVY = ("safehands.pipeline", "safehands.validate.verdicts", "great_expectations")
-STEPS = ("ingest", "validate", "minimise", "pseudonymise", "purge", "backup", "report")
+STEPS = ("ingest", "validate", "minimise", "pseudonymise", "purge", "backup", "prove", "report")
 
 Tell = Callable[[str, str, str], None]
 """Told ``(step, shard or "", "start" | "done")`` as the night goes on."""
@@ -123,6 +126,8 @@ def nightly(inst: Installation, business_date: date, tell: Tell) -> Plan:
             drawn = beside.submit(figures, inst, tonight.head) if tonight.shards else None
             _told(tell, "backup", lambda: backup(inst, tonight.head))
         ready = drawn.result() if drawn else None
+        if prove_due(inst):
+            _told(tell, "prove", lambda: prove(inst, tonight.head))
         _told(tell, "report", lambda: report(inst, tonight.head, ready))
     finally:
         close_night(inst, tonight.head)
@@ -201,12 +206,25 @@ def _plan(inst: Installation, business_date: date) -> Plan:
         raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))
     check_keys(inst.store)
     register(inst.store, declared, business_date)
-    fresh = [f for f in files if (f.station, f.identity) not in known]
+    fresh = unloaded(files, known)
     refused = [f for f in fresh if names_a_person(f.path)]
     set_aside(inst.store, refused, head.run, business_date, inst.policy.digest, inst.clock())
     fresh = [f for f in fresh if f not in refused]
-    shards = cut_shards(fresh, declared, settings.shard_megabytes * 1_000_000)
+    shards = cut_shards(_in_parts(inst, fresh, known), declared, _shard_bytes(settings))
     return Plan(head, shards, len(files) - len(fresh) - len(refused))
+
+
+def _in_parts(
+    inst: Installation, files: list[SourceFile], known: set[tuple[str, str]]
+) -> list[SourceFile]:
+    settings = inst.settings
+    limits = ingest_step.Limits.of(settings)
+    parts = ingest_step.cut_big(settings.landing, files, _shard_bytes(settings), limits)
+    return unloaded(parts, known)
+
+
+def _shard_bytes(settings: Settings) -> int:
+    return settings.shard_megabytes * 1_000_000
 
 
 def ingest(inst: Installation, head: Head, shard: Shard) -> Handoff:
@@ -234,10 +252,18 @@ def pseudonymise(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
     return guard.guarded("pseudonymise", lambda: step(night_of(inst, head)))
 
 
-def purge(inst: Installation, head: Head) -> Outcome:
-    """Delete and mask what is past its time."""
-    work = partial(_whole, inst, head, purge_step.purge)
-    return guard.guarded("purge", work)
+def purge(inst: Installation, head: Head, confirmed: date | None = None) -> Outcome:
+    """Delete and mask what is past its time; erase who asked for it.
+
+    Where somebody was erased, a new epoch is opened; ``prove`` ends the one before. ``confirmed``:
+    the business date once more, where the clock is in doubt.
+    """
+    step = partial(purge_step.purge, confirmed=confirmed)
+    done = guard.guarded("purge", partial(_whole, inst, head, step))
+    gone = guard.guarded("purge", partial(_whole, inst, head, erasure.apply))
+    guard.guarded("purge", lambda: erasure.remove_unreadable(inst.provider, inst.settings.archive))
+    counts = {**done.counts, **gone.counts}
+    return replace(done, counts=counts, already=done.already and gone.already)
 
 
 def backup(inst: Installation, head: Head) -> Outcome:
@@ -251,11 +277,40 @@ def backup(inst: Installation, head: Head) -> Outcome:
     return outcome
 
 
+def prove_due(inst: Installation) -> bool:
+    """Say whether erasures wait to be made final: on such nights ``prove`` follows ``backup``."""
+    return guard.guarded("prove", lambda: erasure.prove_due(inst.store))
+
+
+def prove(inst: Installation, head: Head) -> Outcome:
+    """Restore the newest generation without the old epoch keys, then destroy those.
+
+    Needs the age identity. Does nothing on a night without erasures.
+    """
+    return guard.guarded("prove", partial(_whole, inst, head, erasure.prove))
+
+
+def finish_erasures(inst: Installation, business_date: date) -> Outcome:
+    """Make erasures final without waiting for the night: new epoch, backup, proof.
+
+    A controller has one new epoch a night at most; what is erased after it waits for the next.
+    """
+    head = Head(f"erase-{business_date.isoformat()}", business_date)
+    try:
+        guard.guarded("purge", partial(_whole, inst, head, erasure.apply))
+        backup(inst, head)
+        return prove(inst, head)
+    finally:
+        close_night(inst, head)
+
+
 def report(inst: Installation, head: Head, ready: Mapping[str, Any] | None = None) -> Outcome:
     """Assess risk and write the night's report from evidence.
 
     ``ready`` are the ``figures`` of the tables as they stand, where somebody drew them already.
     """
+    # The rules are checked first: the report reads the verdicts like all other evidence.
+    guard.guarded("report", partial(gates.night, inst, head.business_date))
     step = partial(report_step.report, ready=ready)
     work = partial(_whole, inst, head, step)
     return guard.guarded("report", work)
@@ -294,7 +349,11 @@ def waiting(inst: Installation) -> list[dict[str, Any]]:
     files = without_repeats(ingest_step.inventory(inst.settings.landing, _declared(inst)))
     present = {(f.station, f.identity) for f in files}
     aside = _batches(inst, "state = 'set_aside'")
-    return [problem for key, problem in aside.items() if key in present and problem]
+    return [
+        problem
+        for (station, identity), problem in aside.items()
+        if problem and (station, identity.partition("#")[0]) in present
+    ]
 
 
 def _batches(inst: Installation, condition: str) -> dict[tuple[str, str], Any]:

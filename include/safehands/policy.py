@@ -14,17 +14,32 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from safehands.errors import PolicyError
+from safehands.schedule import (
+    Action,
+    ClockRules,
+    Elsewhere,
+    Frozen,
+    HoldRules,
+    Label,
+    RestrictionReason,
+    RetentionRule,
+)
+from safehands.sourcepolicy import IGNORE, SourcePolicy, confirmed_digest, load_sources
 
 __all__ = [
+    "ClockRules",
     "CodeList",
     "Dataset",
+    "Elsewhere",
     "FieldRule",
+    "HoldRules",
     "Label",
     "Policy",
     "Purpose",
+    "RestrictionReason",
     "RetentionRule",
     "Sources",
     "load_policy",
@@ -58,18 +73,7 @@ CellType = Literal[
 ]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Label(_Frozen):
-    """One thing's name in both languages."""
-
-    zh: str
-    en: str
-
-
-class FieldRule(_Frozen):
+class FieldRule(Frozen):
     """What one field of one dataset is and what happens to it."""
 
     type: CellType
@@ -83,7 +87,7 @@ class FieldRule(_Frozen):
     treatment: Treatment
 
 
-class Dataset(_Frozen):
+class Dataset(Frozen):
     """A kind of table that stations export."""
 
     label: Label
@@ -93,7 +97,7 @@ class Dataset(_Frozen):
     fields: dict[str, FieldRule]
 
 
-class Purpose(_Frozen):
+class Purpose(Frozen):
     """Why a field is handled, with its item of PIPL 13 ¶1."""
 
     label: Label
@@ -101,20 +105,7 @@ class Purpose(_Frozen):
     article: str
 
 
-class RetentionRule(_Frozen):
-    """How long a category is kept after an event, in whole Asia/Shanghai calendar days."""
-
-    label: Label
-    table: str
-    from_: Annotated[str, Field(alias="from")]
-    keep_days: Annotated[int, Field(ge=0)]
-    action: Literal["delete", "mask", "destroy_key"]
-    kind: Literal["L", "S", "P"]
-    basis: str
-    confidence: Literal["text", "secondary", "memory"]
-
-
-class Code(_Frozen):
+class Code(Frozen):
     """One entry of a closed list."""
 
     name: str
@@ -122,7 +113,7 @@ class Code(_Frozen):
     words: tuple[str, ...]
 
 
-class CodeList(_Frozen):
+class CodeList(Frozen):
     """A closed list: number → entry."""
 
     entries: dict[int, Code]
@@ -138,7 +129,7 @@ class CodeList(_Frozen):
         return str(getattr(entry.label, lang))
 
 
-class Sources(_Frozen):
+class Sources(Frozen):
     """What stations call their columns (header wording → field, per dataset)."""
 
     max_title_rows: int
@@ -146,17 +137,22 @@ class Sources(_Frozen):
     ambiguous: dict[str, dict[str, str]]
 
 
-class Policy(_Frozen):
+class Policy(Frozen):
     """Everything the night needs to know about the data. ``digest`` is part of every batch key."""
 
     datasets: dict[str, Dataset]
     purposes: dict[str, Purpose]
     retention: dict[str, RetentionRule]
+    elsewhere: dict[str, Elsewhere]
+    holds: HoldRules
+    restrictions: dict[str, RestrictionReason]
+    clock: ClockRules
     reissue_after_days: int
     waybill_reuse_days: int
     codes: dict[str, CodeList]
     sources: Sources
     divisions: tuple[tuple[int, str, str, str], ...] = Field(repr=False)
+    mappings: tuple[SourcePolicy, ...] = ()
     digest: str
 
     def keep_days(self, rule: str) -> int:
@@ -164,14 +160,16 @@ class Policy(_Frozen):
         return self.retention[rule].keep_days
 
 
-def load_policy(folder: Path) -> Policy:
-    """Read and cross-check the policy in ``folder``.
+def load_policy(folder: Path, mappings: Path | None = None) -> Policy:
+    """Read and cross-check the policy in ``folder`` and the confirmed ones in ``mappings``.
 
     Raises ``PolicyError`` naming the file and the entry that is wrong.
     """
     raw = {name: _read(folder / f"{name}.yaml") for name in _FILES}
+    sources = load_sources(mappings)
     try:
-        policy = _build(raw, _divisions(folder / "divisions.csv"), _digest(folder))
+        digest = _digest(folder, confirmed_digest(sources))
+        policy = _build(raw, _divisions(folder / "divisions.csv"), sources, digest)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -181,16 +179,22 @@ def load_policy(folder: Path) -> Policy:
 
 
 _FILES = ("fields", "purposes", "retention", "codes", "sources")
-# What purge knows how to do: a rule that is missing or that nobody applies must not pass silently.
-_RULES = {
-    "pickup_record",
-    "never_collected",
-    "contact_detail",
-    "custody_detail",
-    "idle_preference",
-    "person_without_parcels",
-    "quarantine",
-    "landing_archive",
+# What purge knows how to do, and with which actions: a rule that is missing, or that nobody
+# applies, must not pass silently.
+_RULES: dict[str, frozenset[Action]] = {
+    "pickup_record": frozenset({"delete", "anonymise"}),
+    "never_collected": frozenset({"delete", "anonymise"}),
+    "exception_record": frozenset({"delete", "restrict"}),
+    "parcel_month": frozenset({"drop_partition"}),
+    "contact_detail": frozenset({"mask"}),
+    "custody_detail": frozenset({"delete"}),
+    "idle_preference": frozenset({"delete"}),
+    "person_without_parcels": frozenset({"delete"}),
+    "quarantine": frozenset({"destroy_key"}),
+    "landing_archive": frozenset({"destroy_key"}),
+    "processing_record": frozenset({"delete"}),
+    "risk_record": frozenset({"delete"}),
+    "access_record": frozenset({"delete"}),
 }
 
 
@@ -205,7 +209,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _build(
-    raw: dict[str, dict[str, Any]], divisions: tuple[tuple[int, str, str, str], ...], digest: str
+    raw: dict[str, dict[str, Any]],
+    divisions: tuple[tuple[int, str, str, str], ...],
+    mappings: tuple[SourcePolicy, ...],
+    digest: str,
 ) -> Policy:
     sources = {k: v for k, v in raw["sources"].items() if k != "version"}
     return Policy.model_validate(
@@ -213,11 +220,16 @@ def _build(
             "datasets": raw["fields"].get("datasets"),
             "purposes": raw["purposes"].get("purposes"),
             "retention": raw["retention"].get("rules"),
+            "elsewhere": raw["retention"].get("elsewhere"),
+            "holds": raw["retention"].get("holds"),
+            "restrictions": raw["retention"].get("restrictions"),
+            "clock": raw["retention"].get("clock"),
             "reissue_after_days": raw["retention"].get("reissue_after_days"),
             "waybill_reuse_days": raw["retention"].get("waybill_reuse_days"),
             "codes": _entries(raw["codes"].get("codes")),
             "sources": sources,
             "divisions": divisions,
+            "mappings": mappings,
             "digest": digest,
         }
     )
@@ -241,8 +253,8 @@ def _divisions(path: Path) -> tuple[tuple[int, str, str, str], ...]:
     return rows
 
 
-def _digest(folder: Path) -> str:
-    digest = hashlib.sha256()
+def _digest(folder: Path, confirmed: bytes) -> str:
+    digest = hashlib.sha256(confirmed)
     for name in (*(f"{n}.yaml" for n in _FILES), "divisions.csv"):
         digest.update(name.encode())
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
@@ -258,18 +270,29 @@ def _cross_check(policy: Policy) -> None:
     for rule_name in sorted(_RULES ^ policy.retention.keys()):
         key = "policy.unknown_rule" if rule_name in policy.retention else "policy.missing_rule"
         raise PolicyError(key, name=rule_name)
+    for rule_name, retention in policy.retention.items():
+        restricts = retention.action == "restrict"
+        if retention.action not in _RULES[rule_name] or restricts != bool(retention.then_days):
+            raise PolicyError("policy.retention_action", name=rule_name, action=retention.action)
     for dataset_name, aliases in policy.sources.aliases.items():
         _check_sources(policy, dataset_name, set(aliases))
     for dataset_name, wordings in policy.sources.ambiguous.items():
         _check_sources(policy, dataset_name, set(wordings.values()))
+    for mapping in policy.mappings:
+        fields = {rule.field for rule in mapping.columns.values()}
+        _check_sources(policy, mapping.dataset, fields - {IGNORE})
 
 
 def _check_sources(policy: Policy, dataset_name: str, names: set[str]) -> None:
     if dataset_name not in policy.datasets:
         raise PolicyError("policy.unknown_name", where="sources", name=dataset_name)
-    known = policy.datasets[dataset_name].fields.keys() | {"province", "city", "district"}
+    known = policy.datasets[dataset_name].fields.keys() | _NOT_FIELDS
     for name in sorted(names - known):
         raise PolicyError("policy.unlabelled", where=f"sources.{dataset_name}", name=name)
+
+
+# Parts of an address, and one cell that holds a person's name, phone and address together.
+_NOT_FIELDS = {"province", "city", "district", "street", "recipient"}
 
 
 def _check_field(policy: Policy, where: str, rule: FieldRule) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from safehands.errors import SetupProblem
 from safehands.messages import LANGUAGES
 
-__all__ = ["VARIABLES", "Settings"]
+__all__ = ["SECRETS", "VARIABLES", "Hidden", "Settings"]
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -25,18 +25,56 @@ VARIABLES: dict[str, str] = {
     "SAFEHANDS_LANDING": "folder with stations.yaml and the stations' exports",
     "SAFEHANDS_KEYS": "first place of the key files",
     "SAFEHANDS_KEYS_SECOND": "second place of the epoch keys, ideally another disk",
-    "SAFEHANDS_BACKUPS": "folder of the backup repository",
+    "SAFEHANDS_KEYS_URL": "who holds the root key: file:, env:, vault+https://…, awskms://…",
+    "SAFEHANDS_BACKUPS": "backup repository: a folder, or an fsspec URL such as s3://bucket/folder",
+    "SAFEHANDS_BACKUPS_REGION": "region of the bucket: one that policy lists",
+    "SAFEHANDS_BACKUPS_ENDPOINT": "end point of an S3-compatible store that policy declares",
     "SAFEHANDS_REPORTS": "folder of the nightly reports",
     "SAFEHANDS_POLICY": "folder of the policy files",
     "SAFEHANDS_EXPECTATIONS": "folder of the Great Expectations suites",
     "SAFEHANDS_LANG": "zh or en: the language of messages",
     "SAFEHANDS_SHARD_MEGABYTES": "source bytes per shard, in MB",
     "SAFEHANDS_WORKERS": "worker processes of the command line (Airflow has its own)",
+    "SAFEHANDS_READ_MEGABYTES": "memory that reading one file may take, in MB",
+    "SAFEHANDS_READ_SECONDS": "processor seconds that reading may take without a result",
+    "SAFEHANDS_READ_UNPACKED_MEGABYTES": "what a workbook or archive may unpack to, in MB",
+    "SAFEHANDS_READ_COLUMNS": "columns that a table may have",
+    "SAFEHANDS_READ_MEMBERS": "files that an archive may hold",
     "SAFEHANDS_ARCHIVE_LANDING": "1: move loaded landing files into the encrypted archive",
 }
 
+SECRETS: dict[str, str] = {
+    "SAFEHANDS_ROOT_KEY": "the root key, base64 of 32 bytes, for env:",
+    "SAFEHANDS_ROOT_KEY_NEXT": "the next root key while it is rotated, for env:",
+    "SAFEHANDS_VAULT_TOKEN": "the token for HashiCorp Vault",
+}
+"""Variables that hold a secret: read through ``Settings.secret`` at the moment they are needed."""
 
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
+
+
+class Hidden:
+    """Variables that hold a secret: neither shown nor sent to another process.
+
+    A worker process that is handed the settings reads them again from its own environment.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __call__(self, name: str) -> str:
+        """Return the variable ``name``, empty where it is not set."""
+        return self._environ.get(name, "")
+
+    def __repr__(self) -> str:
+        return "<Hidden>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_of_this_process, ())
+
+
+def _of_this_process() -> Hidden:
+    return Hidden(os.environ)
 
 
 @dataclass(frozen=True)
@@ -55,12 +93,27 @@ class Settings:
     lang: str = "zh"
     shard_megabytes: int = 48
     workers: int = 2
+    read_megabytes: int = 256
+    read_seconds: int = 4
+    read_unpacked_megabytes: int = 2048
+    read_columns: int = 16_384
+    read_members: int = 1_000
     archive_landing: bool = False
+    keys_url: str = ""
+    backups_url: str = ""
+    backups_region: str = ""
+    backups_endpoint: str = ""
+    secret: Hidden = field(default_factory=lambda: Hidden({}), repr=False, compare=False)
 
     @property
     def work(self) -> Path:
         """Folder of the encrypted artifacts between steps."""
         return self.home / "work"
+
+    @property
+    def mappings(self) -> Path:
+        """Folder of the source policies that ``safehands inspect`` writes and owners confirm."""
+        return self.home / "mappings"
 
     @property
     def archive(self) -> Path:
@@ -75,12 +128,16 @@ class Settings:
         """
         get = _Lookup(environ, overrides)
         home = _path(get("home", str(PROJECT / ".safehands")))
+        places = get("backups", str(home / "backups"))
         return cls(
             home=home,
             landing=_path(get("landing", str(home / "landing"))),
             keys=_path(get("keys", str(home / "keys"))),
             keys_second=_path(get("keys_second", str(home / "keys-second"))),
-            backups=_path(get("backups", str(home / "backups"))),
+            backups=home / "backups" if "://" in places else _path(places),
+            backups_url=places if "://" in places else "",
+            backups_region=get("backups_region", ""),
+            backups_endpoint=get("backups_endpoint", ""),
             reports=_path(get("reports", str(home / "reports"))),
             policy=_path(get("policy", str(PROJECT / "include" / "policy"))),
             expectations=_path(get("expectations", str(PROJECT / "expectations"))),
@@ -88,7 +145,14 @@ class Settings:
             lang=_choice("SAFEHANDS_LANG", get("lang", _system_language(environ)), LANGUAGES),
             shard_megabytes=_number("SAFEHANDS_SHARD_MEGABYTES", get("shard_megabytes", "48")),
             workers=_number("SAFEHANDS_WORKERS", get("workers", "2")),
+            read_megabytes=get.number("read_megabytes", 256),
+            read_seconds=get.number("read_seconds", 4),
+            read_unpacked_megabytes=get.number("read_unpacked_megabytes", 2048),
+            read_columns=get.number("read_columns", 16_384),
+            read_members=get.number("read_members", 1_000),
             archive_landing=_switch("SAFEHANDS_ARCHIVE_LANDING", get("archive_landing", "0")),
+            keys_url=get("keys_url", ""),
+            secret=Hidden(environ),
         )
 
 
@@ -98,6 +162,9 @@ class _Lookup:
 
     def __call__(self, name: str, default: str) -> str:
         return self.overrides.get(name) or self.environ.get(f"SAFEHANDS_{name.upper()}") or default
+
+    def number(self, name: str, default: int) -> int:
+        return _number(f"SAFEHANDS_{name.upper()}", self(name, str(default)))
 
 
 def _path(text: str) -> Path:

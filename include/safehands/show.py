@@ -10,6 +10,7 @@ from safehands.evidence import Aside, NightEvidence, StepRow, read_night
 from safehands.installation import Installation
 from safehands.messages import catalogue, say
 from safehands.pipeline import STEPS, Head
+from safehands.rotation.state import escrow_holds
 
 __all__ = ["night", "problem", "rule_text"]
 
@@ -20,9 +21,10 @@ _SET_ASIDE = (
     "unlinked",
     "duplicates",
     "erased_before",
+    "restricted_before",
     "skipped",
 )
-_PURGED = "purge"
+_PURGED = ("purge", "prove")
 _WIDE = 130
 
 
@@ -70,7 +72,7 @@ def _steps(evidence: NightEvidence, lang: str) -> Table:
 
 def _step(row: StepRow, lang: str) -> tuple[str, ...]:
     counts = row.counts
-    shown = _SET_ASIDE if row.step != _PURGED else tuple(counts)
+    shown = _SET_ASIDE if row.step not in _PURGED else tuple(counts)
     parts = [f"{_word(name, lang)} {counts[name]:,}" for name in shown if counts.get(name)]
     into, out = _number(counts, ("in",)), _number(counts, ("out", "rows", "parcels"))
     seconds = f"{row.seconds:.1f}"
@@ -150,7 +152,8 @@ def _closing(inst: Installation, head: Head, evidence: NightEvidence, lang: str)
     if report.exists():
         lines.append(say("show.report", lang, path=str(report)))
     lines.append(say("show.clear_text", lang, folder=str(settings.landing)))
-    lines.append(say("show.escrow", lang, folder=str(settings.keys)))
+    if not escrow_holds(inst.store):
+        lines.append(say("show.escrow", lang, folder=str(settings.keys)))
     for owner, dataset in evidence.unknown_roles:
         lines.append(say("show.unknown_role", lang, owner=owner, dataset=dataset))
     return lines

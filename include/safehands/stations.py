@@ -38,11 +38,16 @@ class RecordSet(_Frozen):
 
 
 class Station(_Frozen):
-    """One shop and the subfolder of the landing folder with its exports."""
+    """One shop and the subfolder of the landing folder with its exports.
+
+    ``full_exports``: datasets of which every export is the whole, so that what a later one no
+    longer lists is noticed.
+    """
 
     code: str = Field(pattern=_CODE)
     name: str
     folder: str
+    full_exports: tuple[str, ...] = ()
 
 
 class Controller(_Frozen):
@@ -115,7 +120,8 @@ def _check(register: Register, landing: Path, datasets: tuple[str, ...]) -> None
         if not inside or not (landing / folder).is_dir():
             raise PolicyError("policy.bad_stations", where=code, why="folder not found")
     for controller in register.controllers:
-        for name in controller.record_sets.keys() - set(datasets):
+        exported = {name for station in controller.stations for name in station.full_exports}
+        for name in (controller.record_sets.keys() | exported) - set(datasets):
             raise PolicyError("policy.bad_stations", where=controller.code, why=name)
 
 

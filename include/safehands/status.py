@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from safehands import journal
 from safehands.installation import Installation
@@ -17,7 +17,7 @@ _COUNTED = ("subject", "parcel", "custody", "preference", "tombstone", "quaranti
 
 
 def status(inst: Installation) -> dict[str, Any]:
-    """Return counts per table, key ids, the newest checkpoint and backup, and the store digest."""
+    """Return counts per table, key ids, newest checkpoint, backup and drill, the store digest."""
     with inst.store.begin("safehands_backup") as connection:
         counts = {
             table: int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
@@ -29,6 +29,7 @@ def status(inst: Installation) -> dict[str, Any]:
         }
     with inst.store.begin() as connection:
         checkpoint = journal.latest(connection)
+        drill = _drill(connection)
     return {
         "counts": counts,
         "batches": {"loaded": 0, "set_aside": 0, **batches},
@@ -37,9 +38,22 @@ def status(inst: Installation) -> dict[str, Any]:
         "ledger_size": int(checkpoint.splitlines()[1]) if checkpoint else 0,
         "checkpoint": checkpoint or "",
         "backup": {"date": str(backup[0]), "manifest": backup[1]} if backup else None,
+        "drill": drill,
         "store_digest": store_digest(inst.store),
     }
 
 
+def _drill(connection: Connection) -> dict[str, Any] | None:
+    row = connection.execute(text(_DRILL)).first()
+    if row is None:
+        return None
+    point = row[3].isoformat(timespec="seconds") if row[3] else ""
+    return {"date": str(row[0]), "passed": row[1], "rto_seconds": row[2], "recovery_point": point}
+
+
+_DRILL = (
+    "SELECT business_date, passed, rto_seconds, recovery_point FROM restore_drill"
+    " ORDER BY id DESC LIMIT 1"
+)
 _BACKUP = "SELECT business_date, manifest FROM backup ORDER BY id DESC LIMIT 1"
 _BATCHES = "SELECT state, count(*) FROM batch GROUP BY state"

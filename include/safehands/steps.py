@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
-from safehands import guard, pipeline
+from safehands import pipeline
 from safehands.datasets import Handoff, Outcome
 from safehands.errors import PolicyError
 from safehands.installation import Installation
 from safehands.messages import say
-from safehands.night import Night
-from safehands.purge import count_due
 
-__all__ = ["do", "rehearse_purge"]
+__all__ = ["do"]
 
 _BEFORE = {"validate": "ingest", "minimise": "validate", "pseudonymise": "minimise"}
 _Chain = Callable[[Installation, pipeline.Head, Handoff], Handoff]
@@ -31,6 +29,7 @@ _SHARDED: dict[str, _Chain] = {
 _WHOLE: dict[str, Callable[[Installation, pipeline.Head], Outcome]] = {
     "purge": pipeline.purge,
     "backup": pipeline.backup,
+    "prove": pipeline.prove,
     "report": pipeline.report,
 }
 
@@ -51,16 +50,6 @@ def do(inst: Installation, step: str, day: date) -> Iterator[str]:
         yield _line(lang, step, handoff.shard.label, dict(handoff.counts))
         for problem in handoff.problems.values():
             yield "  ✗ " + say(problem.key, lang, **problem.params)
-
-
-def rehearse_purge(inst: Installation, day: date) -> Iterator[str]:
-    """Yield what ``purge`` would take today, as counts, without taking it."""
-    night: Night = pipeline.night_of(inst, pipeline.Head.of(day))
-    due = guard.guarded("purge", lambda: count_due(night, inst.store))
-    for rule, count in due.items():
-        label = getattr(inst.policy.retention[rule].label, inst.settings.lang)
-        days = inst.policy.retention[rule].keep_days
-        yield say("cli.purge.due", inst.settings.lang, label=label, days=days, count=count)
 
 
 def _ingest(inst: Installation, head: pipeline.Head) -> Iterator[Handoff]:

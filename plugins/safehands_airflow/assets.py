@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-__all__ = ["BACKUP", "REPORT", "STORE"]
+__all__ = ["BACKUP", "DRILL", "REPORT", "STORE"]
 
 STORE = Asset(name="store", uri="safehands://store", group="safehands")
 BACKUP = Asset(name="backup", uri="safehands://backup", group="safehands")
 REPORT = Asset(name="report", uri="safehands://report", group="safehands")
+DRILL = Asset(name="restore_drill", uri="safehands://restore_drill", group="safehands")

@@ -32,7 +32,7 @@ _HEAD = "head"
 
 _SHARD_STEPS = ("validate", "minimise", "pseudonymise")
 _WHOLE_STEPS = {
-    **{name: name for name in ("purge", "backup", "report")},
+    **{name: name for name in ("purge", "backup", "prove", "report")},
     "close": "close_night",
 }
 
@@ -55,7 +55,8 @@ class StepOperator(BaseOperator):
     whole store need none. A mapped task is labelled with its shard's owner and stations.
 
     Errors: ``NightProblem`` (not retried) or ``safehands.errors.StepFailed`` (retried), both
-    without any text of a foreign error. A task whose plan never came about is skipped.
+    without any text of a foreign error. A task whose plan never came about is skipped, and so is
+    ``prove`` on a night without erasures.
     """
 
     template_fields = ("record",)
@@ -75,6 +76,8 @@ class StepOperator(BaseOperator):
         except SafehandsError as error:
             problem = error
         else:
+            if self.step == "prove" and result is None:
+                raise AirflowSkipException(self.step)
             self._announce(context, result)
             return result
         # Raised outside the handler, so that nothing hangs on it as context.
@@ -145,6 +148,8 @@ def _perform(step: str, inst: Installation, head: Record, record: Any) -> Any:
         return pipeline.verdict(inst)
     if step == "ingest":
         return pipeline.ingest(inst, night, Shard.from_dict(record)).as_dict()
+    if step == "prove" and not pipeline.prove_due(inst):
+        return None
     if step in _SHARD_STEPS:
         return getattr(pipeline, step)(inst, night, Handoff.from_dict(record)).as_dict()
     return getattr(pipeline, _WHOLE_STEPS[step])(inst, night).as_dict()

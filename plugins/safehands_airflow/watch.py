@@ -17,7 +17,7 @@ __all__ = ["STEPS", "TaskState", "Watch"]
 
 STEPS = (
     *("plan", "ingest", "validate", "minimise", "pseudonymise"),
-    *("purge", "backup", "report", "verdict", "close"),
+    *("purge", "backup", "prove", "report", "verdict", "close"),
 )
 
 _FAILED = {"failed", "upstream_failed"}

@@ -20,7 +20,7 @@ def repository(tmp_path: Path) -> Repository:
 
 def test_what_was_put_is_there_for_the_owner_alone(repository: Repository) -> None:
     repository.put(NAME, b"abc")
-    path = repository.folder / NAME
+    path = repository.files.folder / NAME
     assert repository.get(NAME) == b"abc"
     assert repository.list("objects") == [NAME]
     assert repository.size(NAME) == 3
@@ -45,7 +45,7 @@ def test_a_changed_file_is_not_given_out(repository: Repository) -> None:
 
 def test_a_strange_name_is_told_without_its_digits(repository: Repository) -> None:
     repository.put(NAME, b"abc")
-    (repository.folder / "objects" / "13800138000.csv").write_bytes(b"")
+    (repository.files.folder / "objects" / "13800138000.csv").write_bytes(b"")
     with pytest.raises(BackupBroken) as caught:
         repository.list("objects")
     assert "13800138000" not in str(caught.value)
@@ -56,14 +56,14 @@ def test_announcements_survive_and_are_settled(repository: Repository) -> None:
     manifest = manifest_name("2026-11-23", b"m")
     repository.announce(NAME)
     repository.announce(manifest)
-    with (repository.folder / ".pending").open("a") as file:
+    with (repository.files.folder / ".pending").open("a") as file:
         file.write("objects/" + "0" * 20)
     repository.put(NAME, b"abc")
-    (repository.folder / "objects" / ".partial-1").write_bytes(b"half")
+    (repository.files.folder / "objects" / ".partial-1").write_bytes(b"half")
     assert repository.announced() == [NAME, manifest]
     repository.settle()
     assert repository.announced() == []
-    assert [p.name for p in (repository.folder / "objects").iterdir()] == [NAME[8:]]
+    assert [p.name for p in (repository.files.folder / "objects").iterdir()] == [NAME[8:]]
 
 
 def test_nothing_announced_leads_out_of_the_folder(repository: Repository) -> None:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from safehands import embedded
+from safehands import embedded, erasure
+from safehands.installation import open_installation
+from safehands.store.register import owners
 from safehands_airflow.board import notices_of
 
 DAY = "2026-11-23"
 NAME, PHONE = "测试员", "1390000"
 SHARD_STEPS = {"shard.ingest", "shard.validate", "shard.minimise", "shard.pseudonymise"}
 WHOLE_STEPS = {"purge", "backup", "report"}
+PROVE = {"prove"}
 
 Land = Callable[..., Path]
 States = dict[str, set[str]]
@@ -70,7 +73,9 @@ def test_a_night_loads_and_a_second_changes_nothing(
     landing = land("S1", rows=40)
     run, states = run_dag(landing)
     assert run.state == "success"
-    assert states.keys() == SHARD_STEPS | WHOLE_STEPS | {"plan", "verdict", "close"}
+    assert states.keys() == SHARD_STEPS | WHOLE_STEPS | PROVE | {"plan", "verdict", "close"}
+    # Nobody was erased.
+    assert states.pop("prove") == {"skipped"}
     assert set().union(*states.values()) == {"success"}
     assert count(airflow, "SELECT count(*) FROM parcel") == 40
     entries = count(airflow, "SELECT count(*) FROM ledger_entry")
@@ -107,6 +112,28 @@ def test_shards_are_labelled_and_outcomes_announced(airflow: Any, land: Land) ->
     for extra in events.values():
         told = extra if isinstance(extra, Mapping) else json.loads(extra)
         assert told["run"] == f"nightly-{DAY}"
+
+
+def test_after_an_erasure_the_backup_is_proved_and_the_old_key_destroyed(
+    airflow: Any, land: Land, capfd: pytest.CaptureFixture[str]
+) -> None:
+    landing = land("S7", rows=5, first=7000)
+    run_dag(landing)
+    inst = open_installation(airflow.settings, lambda: datetime.now(UTC))
+    owner = owners(inst.store)["owner"]
+    subjects, _ = erasure.find_subjects(inst.store, owner, f"{PHONE}7000")
+    before = inst.provider.names("epoch/owner")
+    erasure.register(inst.store, owner, "R-1", subjects, "withdrawn", inst.clock())
+    run, states = run_dag(landing)
+    assert run.state == "success"
+    assert states["prove"] == {"success"}
+    (now,) = inst.provider.names("epoch/owner")
+    assert now not in before
+    (found,) = erasure.list_requests(inst.store, [owner])
+    assert found.state == "final"
+    inst.close()
+    printed = capfd.readouterr()
+    assert f"{PHONE}7000" not in printed.out + printed.err + metadata_text(airflow)
 
 
 def test_the_runs_key_is_gone_afterwards(airflow: Any, land: Land) -> None:

@@ -20,7 +20,7 @@ from safehands.settings import Settings
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     *("nightly", "sample", "ingest", "validate", "minimise", "pseudonymise"),
-    *("purge", "backup", "report", "status", "verify", "remove"),
+    *("purge", "backup", "prove", "report", "status", "verify", "remove"),
 )
 
 

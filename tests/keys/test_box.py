@@ -55,10 +55,10 @@ def test_a_row_of_another_box_does_not_open(
 
 def test_a_row_under_the_same_key_but_another_name_does_not_open(keys: FileProvider) -> None:
     first = DayBox(keys, "quarantine", "SZ001", DAY)
-    secret = keys.get(first.key_id)
-    keys.create(f"day/quarantine/SZ002/{DAY}", secret)
-    with pytest.raises(KeyProblem):
-        DayBox(keys, "quarantine", "SZ002", DAY).unseal(first.seal([b"row"]))
+    sealed = first.seal([b"row"])
+    keys.create(f"day/quarantine/SZ002/{DAY}", keys.get(first.key_id))
+    with pytest.raises(KeyProblem, match="does not open"):
+        DayBox(keys, "quarantine", "SZ002", DAY).unseal(sealed)
 
 
 def test_a_destroyed_key_ends_the_box_for_good(keys: FileProvider) -> None:

@@ -43,13 +43,19 @@ def waybill(ring: KeyRing, carrier: int, number: str) -> bytes:
 
 @given(st.lists(st.text(max_size=20)), st.text(max_size=8))
 def test_lookups_are_the_documented_hmac(values: list[str], kind: str) -> None:
-    key = hmac.digest(EPOCH, b"safehands/1/lookup", "sha256")
+    keys = {"tombstone": TOMBSTONE, "lookup": EPOCH}
+    tomb, key = (
+        hmac.digest(key, b"safehands/1/" + name.encode(), "sha256") for name, key in keys.items()
+    )
     parts = [
         b"".join(len(p.encode()).to_bytes(2, "big") + p.encode() for p in (kind, value))
         for value in values
     ]
-    wanted = [hmac.digest(key, part, "sha256")[:16] for part in parts]
+    graves = [hmac.digest(tomb, part, "sha256")[:16] for part in parts]
+    wanted = [hmac.digest(key, grave, "sha256")[:16] for grave in graves]
+    assert RING.tombstones(kind, values).tolist() == graves
     assert RING.lookups(kind, values).tolist() == wanted
+    assert RING.lookups_of(RING.tombstones(kind, values)).tolist() == wanted
 
 
 @given(st.lists(st.tuples(st.integers(0, 32_767), st.text(max_size=30)), max_size=20))
@@ -100,7 +106,8 @@ def test_each_token_hangs_on_its_own_key_alone() -> None:
         for name, ring in OTHERS.items()
     }
     assert changed["epoch key"] == [True, False, False]
-    assert changed["tombstone key"] == [False, True, False]
+    # A lookup is made from the tombstone token: a new epoch must not need the number.
+    assert changed["tombstone key"] == [True, True, False]
     assert changed["data key"] == [False, False, True]
 
 

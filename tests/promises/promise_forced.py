@@ -20,7 +20,7 @@ from safehands.sample.canaries import CANARIES
 __all__ = ["STEPS", "forced"]
 
 _INNER = {
-    "ingest": ("safehands.ingest.ingest", "_FileReader._raw"),
+    "ingest": ("safehands.ingest.ingest", "FileReader._raw"),
     "validate": ("safehands.validate.step", "_Bench.judge"),
     "minimise": ("safehands.minimise.step", "_district"),
     "pseudonymise": ("safehands.pseudonymise.step", "_sightings"),

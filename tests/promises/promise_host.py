@@ -20,6 +20,7 @@ from typing import Any
 import great_expectations  # noqa: F401 - what the steps import late
 from promise_forced import forced
 from promise_points import Points
+from promise_repository import repository
 from sqlalchemy import text
 
 from safehands import cli, journal, pipeline, show, steps, workers  # noqa: F401
@@ -121,6 +122,7 @@ _TASKS: dict[str, Callable[..., Any]] = {
     "canaries": canaries,
     "command": command,
     "nights": nights,
+    "repository": repository,
 }
 
 

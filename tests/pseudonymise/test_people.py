@@ -26,6 +26,8 @@ class Segment:
     active: int
     name: str | None
     address: str | None
+    name_at: int = 0
+    address_at: int = 0
     rows: list[int] = field(default_factory=list)
 
 
@@ -47,6 +49,8 @@ def naive(rows: list[Row]) -> list[Segment]:
             segment = found[-1]
             segment.last, segment.active = at, max(segment.active, active)
             segment.name, segment.address = name or segment.name, address or segment.address
+            segment.name_at = at if name else segment.name_at
+            segment.address_at = at if address else segment.address_at
             segment.rows.append(i)
             known, before = name or known, at
     return found
@@ -91,6 +95,7 @@ def test_columns_and_rows_find_the_same_people(rows: list[Row], cuts: tuple[int,
         assert span == (segment.first, segment.last, segment.active)
         assert _value(seen.names, folk.name[n]) == segment.name
         assert _value(seen.addresses, folk.address[n]) == segment.address
+        assert (folk.name_at[n], folk.address_at[n]) == (segment.name_at, segment.address_at)
     assert [i for i, row in enumerate(rows) if row[0] is None] == np.flatnonzero(
         folk.of_sighting == NONE
     ).tolist()

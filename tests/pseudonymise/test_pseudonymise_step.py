@@ -109,10 +109,10 @@ def test_a_later_sighting_renews_name_and_address_and_keeps_what_it_does_not_giv
 
 def test_a_restricted_person_is_left_as_they_are(world: World) -> None:
     world.load([parcel("W1", ARRIVED)])
-    with world.store.admin().begin() as connection:
-        connection.execute(text("UPDATE subject SET restricted = true"))
-    world.load([parcel("W2", ARRIVED + DAY, receiver_name="张大伟")])
-    assert world.people()[0]["record"]["name"] == "张伟"
+    world.restrict(world.people()[0]["subject_id"])
+    counts = world.load([parcel("W2", ARRIVED + DAY, receiver_name="张大伟")])
+    assert (counts["restricted_before"], counts["people"]) == (1, 0)
+    assert [person["record"]["name"] for person in world.people()] == ["张伟"]
 
 
 def test_who_is_long_gone_is_masked_at_once(world: World) -> None:

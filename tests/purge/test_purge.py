@@ -32,8 +32,9 @@ def world(store: Store, night: Night) -> World:
 
 
 def clean(world: World, day: date = BUSINESS_DATE) -> Outcome:
+    """Purge on ``day``, stated on purpose: these tests travel further than a clock may jump."""
     later = world.on(day)
-    return purge(later.night, later.store, later.now)
+    return purge(later.night, later.store, later.now, confirmed=day)
 
 
 def midnight(day: date) -> datetime:
@@ -146,13 +147,8 @@ def test_who_still_waits_or_is_restricted_is_not_masked(world: World) -> None:
     early.load(
         [parcel("W1", at(2026, 9, 1)), collected("W2", at(2026, 9, 1), receiver_phone=OTHER)]
     )
-    with world.store.admin().begin() as connection:
-        connection.execute(
-            text(
-                "UPDATE subject SET restricted = true WHERE subject_id ="
-                " (SELECT subject_id FROM parcel WHERE collected_at IS NOT NULL)"
-            )
-        )
+    query = "SELECT subject_id FROM parcel WHERE collected_at IS NOT NULL"
+    early.restrict(world.rows(query)[0]["subject_id"])
     assert clean(world).counts["contact_detail"] == 0
     assert [person["detail"] for person in world.people()] == [0, 0]
 
@@ -192,8 +188,8 @@ def test_who_has_anything_left_stays(world: World, kept_by: str) -> None:
     )
     with world.store.admin().begin() as connection:
         connection.execute(text("UPDATE subject SET last_seen = :at"), {"at": old})
-        if kept_by == "restriction":
-            connection.execute(text("UPDATE subject SET restricted = true"))
+    if kept_by == "restriction":
+        world.restrict(world.people()[0]["subject_id"])
     assert clean(world).counts["person_without_parcels"] == 0
     assert len(world.people()) == 1
 
@@ -346,7 +342,11 @@ def test_day_keys_past_their_time_are_destroyed_in_the_provider(world: World) ->
     for kind, days in (("quarantine", 30), ("archive", 7)):
         for extra in (0, 1):
             day = (BUSINESS_DATE - timedelta(days=days + extra)).isoformat()
-            boxes[kind, extra] = DayBox(provider, kind, "A1", day).key_id
-    clean(world)
+            box = DayBox(provider, kind, "A1", day)
+            box.seal([b"row"])
+            boxes[kind, extra] = box.key_id
+    counts = clean(world).counts
+    assert (counts["quarantine_keys"], counts["archive_keys"]) == (1, 1)
+    assert clean(world).already
     left = {key: provider.has(name) for key, name in boxes.items()}
     assert left == {(kind, extra): extra == 0 for kind, extra in boxes}

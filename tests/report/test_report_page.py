@@ -116,11 +116,14 @@ def test_the_edition_is_marked_internal(document: dict[str, Any], policy: Policy
 def test_no_number_of_policy_passes_for_law(document: dict[str, Any], policy: Policy) -> None:
     text = " ".join(_read(render(document, policy)).words)
     flat = re.sub(r"\s+", " ", text)
+    by_law = {rule["rule"] for rule in document["retention"] if rule["kind"] == "L"}
+    # PIPL 56 sets three years; every other number is the operator's own.
+    assert by_law == {"processing_record", "risk_record"}
     for rule in document["retention"]:
-        assert rule["kind"] == "P"
+        en, zh = ("law", "法定") if rule["rule"] in by_law else ("policy", "自定政策")
         if rule["keep_days"]:
-            assert f"{rule['keep_days']} days policy" in flat
-            assert f"{rule['keep_days']} 天 自定政策" in flat
+            assert f"{rule['keep_days']:,} days {en}" in flat
+            assert f"{rule['keep_days']:,} 天 {zh}" in flat
 
 
 def test_judgements_say_draft(document: dict[str, Any], policy: Policy) -> None:
@@ -190,9 +193,25 @@ def test_the_same_document_gives_the_same_bytes(document: dict[str, Any], policy
 def test_every_need_and_warning_has_a_sentence(lang: str, policy: Policy) -> None:
     known = catalogue()
     t = Texts(lang, policy)
-    for key in ("files_set_aside", "no_backup", "backup_lost", "overdue", "roles_unknown"):
+    for key in (
+        "files_set_aside",
+        "no_backup",
+        "backup_lost",
+        "drill_failed",
+        "overdue",
+        "roles_unknown",
+    ):
         assert "7" in t(f"attention.{key}", count=7) or key == "no_backup"
-    for key in ("landing_clear", "no_escrow", "keys_on_one_disk", "backups_beside_store"):
+    for part in ("rules", "bounds"):
+        assert "X-1" in t(f"attention.{part}_not_met", count=7, shown="X-1")
+        assert "X-1" in t(f"warning.{part}_no_evidence", count=7, shown="X-1")
+    for key in (
+        "landing_clear",
+        "no_escrow",
+        "keys_on_one_disk",
+        "backups_beside_store",
+        "no_drill",
+    ):
         assert f"report.warning.{key}" in known
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,7 @@ import risk_naive as naive
 from hypothesis import given
 
 from safehands.errors import PolicyError
-from safehands.risk import separation
+from safehands.risk import _lattice, separation
 from safehands.risk.classes import group
 
 
@@ -32,12 +33,15 @@ def test_every_combination_equals_brute_force(table: dict[str, list[object]]) ->
     _compare(table)
 
 
-@given(naive.tables())
-def test_every_combination_equals_brute_force_when_counts_are_sparse(
-    table: dict[str, list[object]],
+# Arrays for small combinations, sorting for wide ones, hashing for those wider than a word.
+@pytest.mark.parametrize(("dense", "word"), [(0, 63), (2, 63), (3, 63), (0, 3), (3, 4), (2, 5)])
+@given(table=naive.tables())
+def test_every_combination_equals_brute_force_however_it_is_counted(
+    dense: int, word: int, table: dict[str, list[object]]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(separation, "_DENSE", 0)
+        patch.setattr(_lattice, "_DENSE_BITS", dense)
+        patch.setattr(_lattice, "_WORD", word)
         _compare(table)
 
 
@@ -53,15 +57,23 @@ def _compare(table: dict[str, list[object]]) -> None:
         assert one.separation == pytest.approx(naive.separation(rows), rel=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_six_columns_of_different_width(seed: int) -> None:
+@pytest.mark.parametrize("dense", [0, 5, 9, 22])
+@pytest.mark.parametrize(("seed", "rows_each"), [(0, 1), (1, 1), (2, 5), (3, 40)])
+def test_six_columns_of_different_width(
+    dense: int, seed: int, rows_each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_lattice, "_DENSE_BITS", dense)
     dice = random.Random(seed)
     table = {
-        f"q{width}": [dice.randrange(width) for _ in range(60)] for width in (2, 9, 3, 40, 5, 1)
+        f"q{width}": [dice.randrange(width) for _ in range(60)] * rows_each
+        for width in (2, 9, 3, 40, 5, 1)
     }
-    for one in separation.key_strengths(group(pa.table(table), list(table))):
-        rows = naive.rows_of(table, list(one.columns))
-        assert one.separation == pytest.approx(naive.separation(rows), rel=1e-12)
+    found = separation.key_strengths(group(pa.table(table), list(table)))
+    assert len({one.columns for one in found}) == len(found) == 63
+    for one in found:
+        sizes = np.array(list(Counter(naive.rows_of(table, list(one.columns))).values()))
+        assert one.classes == len(sizes)
+        assert one.separation == pytest.approx(separation.separation(sizes), rel=1e-12)
 
 
 def test_a_key_is_one_and_a_constant_is_zero() -> None:

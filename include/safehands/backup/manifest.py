@@ -75,7 +75,8 @@ class Manifest:
     """One generation. ``number`` grows by one; ``keys`` holds the newest segment first.
 
     ``tables`` maps a table to its rows; ``checkpoint`` is the ledger's signed note of that moment
-    (empty while the ledger is); ``revision`` is the schema's.
+    (empty while the ledger is); ``revision`` is the schema's; ``lineage`` grows with each
+    rotation of data keys.
     """
 
     number: int
@@ -85,6 +86,7 @@ class Manifest:
     root: str
     policy: str
     revision: str
+    lineage: int
     checkpoint: str
     tables: Mapping[str, int]
     parts: tuple[Part, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -12,9 +12,11 @@ from psycopg import sql
 
 from safehands.backup.reading import Raw
 from safehands.backup.tables import PART_ROWS, Split, Table
+from safehands.datasets import safe_name
+from safehands.errors import BackupBroken
 from safehands.night import SHANGHAI
 
-__all__ = ["Slice", "count", "slices"]
+__all__ = ["Slice", "count", "months_of", "slice_of", "slices"]
 
 _BITS = 128
 
@@ -37,6 +39,44 @@ def slices(connection: Raw, table: Table) -> list[Slice]:
     """
     groups = connection.execute(_groups(table)).fetchall()
     return [piece for rows, *group in groups if rows for piece in _pieces(table, group, rows)]
+
+
+def slice_of(table: Table, part: str) -> Slice:
+    """Return the slice that is called ``part``: what ``slices`` named, looked up again.
+
+    Raises ``BackupBroken`` for a name that ``table`` cannot have.
+    """
+    name, *words = part.split("/")
+    kinds = [kind for _, kind in _cuts(table.split)]
+    try:
+        if name != table.name or len(words) != len(kinds) + bool(table.split.uuid):
+            raise ValueError
+        conditions: list[sql.Composable] = [sql.SQL("true")]
+        for kind, word in zip(kinds, words, strict=False):
+            conditions.append(_cut(table.split, kind, _value(kind, word))[1])
+        where = sql.SQL(" AND ").join(conditions)
+        if table.split.uuid:
+            place, _, pieces = words[-1].partition("of")
+            width = (1 << _BITS) // int(pieces)
+            where += _range(table.split.uuid, int(place) * width, width)
+    except (ValueError, ZeroDivisionError):
+        raise BackupBroken("backup.part", part=safe_name(part), what="name") from None
+    return Slice(part, where)
+
+
+def months_of(table: Table, parts: Iterable[str]) -> list[str]:
+    """Return the months (``YYYYMM``) that parts of a table lie in, sorted."""
+    kinds = [kind for _, kind in _cuts(table.split)]
+    if "month" not in kinds:
+        return []
+    place = 1 + kinds.index("month")
+    return sorted({part.split("/")[place] for part in parts})
+
+
+def _value(kind: str, word: str) -> Any:
+    if kind == "month":
+        return date(int(word[:4]), int(word[4:]), 1)
+    return int(word)
 
 
 def count(connection: Raw, table: Table) -> int:

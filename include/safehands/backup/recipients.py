@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from safehands.errors import KeyProblem
-from safehands.keys import FileProvider
+from safehands.keys import KeyProvider
 
 __all__ = ["FILE", "recipients"]
 
 FILE = "backup-recipients.txt"
 
 
-def recipients(provider: FileProvider) -> list[str]:
+def recipients(provider: KeyProvider) -> list[str]:
     """Return the recipients to encrypt backups to; the identity is not opened.
 
     Raises ``KeyProblem`` when the file is missing, empty or holds something else.

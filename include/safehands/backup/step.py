@@ -13,9 +13,8 @@ Order of events, so that a kill at any moment leaves the store and the repositor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,18 +33,21 @@ from safehands.backup.keysegment import (
     without_keys,
 )
 from safehands.backup.manifest import Generation, Manifest, Part, Segment, seal_manifest
+from safehands.backup.memory import Memory, remember
 from safehands.backup.parts import Slice, count, slices
+from safehands.backup.place import open_repository
 from safehands.backup.reading import Raw, read_rows
 from safehands.backup.recipients import recipients
+from safehands.backup.removal import forget_notes
 from safehands.backup.repository import (
     KEYS,
-    MANIFESTS,
     Repository,
     digest,
     manifest_name,
     object_name,
 )
 from safehands.backup.tables import Table, tables
+from safehands.backup.upkeep import alone, clear_up, explained, forget_segments
 from safehands.datasets import Outcome
 from safehands.errors import BackupBroken
 from safehands.keys import age
@@ -55,7 +57,7 @@ from safehands.night import Night
 from safehands.store import Store, driver, lock
 from safehands.store.effects import Claim, find, input_digest, make
 
-__all__ = ["DIGEST_PURPOSE", "backup"]
+__all__ = ["DIGEST_PURPOSE", "backup", "record_references"]
 
 DIGEST_PURPOSE = "backup"
 
@@ -76,31 +78,14 @@ def backup(night: Night, store: Store, now: datetime) -> Outcome:
     Not promised: that objects of earlier nights are still undamaged (``verify_repository`` reads
     them); only that those still in use are there in their full length.
     """
-    repository = Repository(night.settings.backups)
-    with _explained(repository), _alone(store) as still_alone:
+    repository = open_repository(night.settings)
+    with explained(repository), alone(store) as still_alone:
         readers = recipients(store.provider)
-        _clear_up(repository, store)
+        clear_up(repository, store)
         journal.sequence(store, now)
-        job = _Job(night, store, now, repository, readers, _memory(repository, store))
+        job = _Job(night, store, now, repository, readers, remember(repository, store))
         draft = _draft(job)
         return draft if isinstance(draft, Outcome) else _publish(job, draft, still_alone)
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """What earlier nights recorded, as far as the folder still has it."""
-
-    parts: Mapping[tuple[str, str], Part]
-    generations: tuple[Generation, ...]
-    keys: tuple[Segment, ...]
-    number: int
-    lost_parts: tuple[tuple[str, str], ...]
-    lost_files: int
-
-    @property
-    def lost(self) -> int:
-        """Files that should be in the folder and are not."""
-        return len(self.lost_parts) + self.lost_files
 
 
 @dataclass(frozen=True)
@@ -110,7 +95,7 @@ class _Job:
     now: datetime
     repository: Repository
     recipients: list[str]
-    memory: _Memory
+    memory: Memory
 
     @property
     def key(self) -> bytes:
@@ -138,117 +123,7 @@ class _Draft:
     salts: Salts = field(default_factory=Salts)
     checkpoint: str = ""
     revision: str = ""
-
-
-# Alone, and clear of what was left
-
-
-@contextmanager
-def _alone(store: Store) -> Iterator[Connection]:
-    """Hold the backup's lock on a connection of its own; yield it to ask whether it lives."""
-    with store.engine("safehands_pipeline").connect() as connection:
-        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
-        connection.execute(text("SELECT pg_advisory_lock(hashtext('safehands.backup'))"))
-        try:
-            yield connection
-        finally:
-            connection.execute(text("SELECT pg_advisory_unlock(hashtext('safehands.backup'))"))
-
-
-@contextmanager
-def _explained(repository: Repository) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        reason = problem.strerror or type(problem).__name__
-        raise BackupBroken("backup.cannot_write", folder=repository.label, reason=reason) from None
-
-
-def _clear_up(repository: Repository, store: Store) -> None:
-    """Remove what a killed backup wrote and did not record; refuse another store's folder."""
-    with store.begin() as connection:
-        # A killed backup's commit may still be on its way in the server: wait for it.
-        lock(connection, "safehands.backup.commit")
-        manifests = _column(connection, "SELECT manifest FROM backup")
-        objects = _column(connection, "SELECT object FROM backup_object")
-        keys = {segment.name for segment in _newest_keys(connection)}
-    for name in set(repository.announced()) - manifests - objects - keys:
-        repository.remove(name)
-    foreign = set(repository.list(MANIFESTS)) - manifests
-    if foreign:
-        raise BackupBroken("backup.foreign", folder=repository.label, count=len(foreign))
-    _forget_segments(repository, keys)
-    repository.settle()
-
-
-def _forget_segments(repository: Repository, kept: set[str]) -> None:
-    for name in set(repository.list(KEYS)) - kept:
-        repository.remove(name)
-
-
-def _column(connection: Connection, query: str) -> set[str]:
-    return {str(row[0]) for row in connection.execute(text(query))}
-
-
-def _newest_keys(connection: Connection) -> tuple[Segment, ...]:
-    newest = "SELECT facts -> 'keys' FROM backup ORDER BY id DESC LIMIT 1"
-    found = connection.execute(text(newest)).scalar() or []
-    return tuple(Segment(**segment) for segment in found)
-
-
-def _memory(repository: Repository, store: Store) -> _Memory:
-    with store.begin() as connection:
-        parts = _known_parts(connection)
-        manifests = _known_manifests(connection)
-        keys = _newest_keys(connection)
-        number = connection.execute(text(_NEXT_NUMBER)).scalar_one()
-    there = [p for p in parts if repository.size(p.object) == p.bytes]
-    segments = tuple(k for k in keys if repository.size(k.name) == k.bytes)
-    generations, gone = _present(repository, manifests)
-    return _Memory(
-        parts={(p.part, p.content): p for p in there},
-        generations=generations,
-        keys=segments,
-        number=int(number),
-        lost_parts=tuple(
-            {(p.part, p.content) for p in parts} - {(p.part, p.content) for p in there}
-        ),
-        lost_files=gone + len(keys) - len(segments),
-    )
-
-
-_NEXT_NUMBER = "SELECT 1 + coalesce(max((facts ->> 'number')::int), 0) FROM backup"
-
-
-def _known_parts(connection: Connection) -> list[Part]:
-    query = text("SELECT part, content, object, rows, bytes FROM backup_object")
-    return [
-        Part(r.part, _table_of(r.part), r.rows, r.bytes, r.object, r.content)
-        for r in connection.execute(query)
-    ]
-
-
-def _known_manifests(connection: Connection) -> list[Generation]:
-    query = text("SELECT manifest, facts ->> 'manifest_digest' FROM backup ORDER BY id")
-    return [Generation(*row) for row in connection.execute(query)]
-
-
-def _present(
-    repository: Repository, manifests: list[Generation]
-) -> tuple[tuple[Generation, ...], int]:
-    """Return the generations that the folder has, and how many are missing among them.
-
-    Those older than the oldest there are not missing: they were pruned, or lie in a folder that
-    was used before.
-    """
-    there = [repository.size(m.name) is not None for m in manifests]
-    kept = tuple(m for m, found in zip(manifests, there, strict=True) if found)
-    span = len(manifests) - there.index(True) if kept else 0
-    return kept, span - len(kept)
-
-
-def _table_of(part: str) -> str:
-    return part.partition("/")[0]
+    lineage: int = 0
 
 
 # Reading the snapshot, writing what changed
@@ -270,6 +145,7 @@ def _draft(job: _Job) -> _Draft | Outcome:
                 _take(job, draft, driver(connection), table)
         draft.checkpoint = journal.latest(connection) or ""
         draft.revision = _revision(connection)
+        draft.lineage = _lineage(connection)
         return draft
 
 
@@ -309,6 +185,11 @@ def _revision(connection: Connection) -> str:
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
 
 
+def _lineage(connection: Connection) -> int:
+    newest = text("SELECT coalesce(max(number), 0) FROM backup_lineage")
+    return int(connection.execute(newest).scalar_one())
+
+
 # Whether it happened before
 
 
@@ -335,7 +216,7 @@ def _intact(job: _Job, earlier: Mapping[str, Any]) -> bool:
     named = Generation(earlier["details"]["manifest"], earlier["details"]["manifest_digest"])
     if job.memory.lost_parts or job.memory.lost_files or named not in job.memory.generations:
         return False
-    return digest((job.repository.folder / named.name).read_bytes()) == named.digest
+    return job.repository.holds(named.name, named.digest)
 
 
 def _already(job: _Job, earlier: Mapping[str, Any]) -> Outcome:
@@ -359,7 +240,8 @@ def _publish(job: _Job, draft: _Draft, still_alone: Connection) -> Outcome:
     outcome = _outcome(job, draft, manifest, Generation(name, digest(sealed)))
     still_alone.execute(text("SELECT 1"))
     _record(job, draft, manifest, outcome)
-    _forget_segments(job.repository, {segment.name for segment in keys})
+    forget_segments(job.repository, {segment.name for segment in keys})
+    forget_notes(job.repository, job.store)
     job.repository.settle()
     return outcome
 
@@ -388,6 +270,7 @@ def _manifest(job: _Job, draft: _Draft, keys: tuple[Segment, ...]) -> Manifest:
         root=job.store.provider.key_id,
         policy=job.night.policy.digest,
         revision=draft.revision,
+        lineage=draft.lineage,
         checkpoint=draft.checkpoint,
         tables=draft.rows,
         parts=tuple(draft.parts),
@@ -464,7 +347,12 @@ def _record_generation(
         " VALUES (:day, :manifest, :now, CAST(:facts AS jsonb))"
     )
     keys = [asdict(segment) for segment in manifest.keys]
-    facts = {**_facts(manifest, outcome), "number": manifest.number, "keys": keys}
+    facts = {
+        **_facts(manifest, outcome),
+        "number": manifest.number,
+        "lineage": manifest.lineage,
+        "keys": keys,
+    }
     values = {
         "day": job.night.business_date,
         "manifest": outcome.details["manifest"],
@@ -472,6 +360,15 @@ def _record_generation(
         "facts": canonical_json(facts).decode(),
     }
     connection.execute(insert, values)
+    record_references(connection, values["manifest"], manifest)
+
+
+def record_references(connection: Connection, name: str, manifest: Manifest) -> None:
+    """Record which objects the generation ``name`` needs, so that a prune leaves them."""
+    insert = text("INSERT INTO backup_reference (manifest, object) VALUES (:manifest, :object)")
+    objects = sorted({part.object for part in manifest.parts})
+    if objects:
+        connection.execute(insert, [{"manifest": name, "object": one} for one in objects])
 
 
 def _facts(manifest: Manifest, outcome: Outcome) -> dict[str, Any]:

@@ -37,7 +37,8 @@ class Split:
     """How a table is cut: per controller, per month of a time, by UUID ranges, by blocks of ids.
 
     ``pieces`` is the least number of UUID ranges. ``evidence`` marks what the night writes about
-    itself: it is backed up, but its growth alone makes no new generation.
+    itself: it is backed up, but its growth alone makes no new generation. ``forward`` marks what
+    a restore of an older generation must not roll back: it comes from the newest one then.
     """
 
     controller: bool = False
@@ -46,6 +47,7 @@ class Split:
     pieces: int = 1
     ids: str = ""
     evidence: bool = False
+    forward: bool = False
 
 
 DECLARED: dict[str, Split] = {
@@ -53,26 +55,49 @@ DECLARED: dict[str, Split] = {
     "parcel": Split(controller=True, month="arrived_at", uuid="waybill"),
     "custody": Split(controller=True, uuid="waybill"),
     "preference": Split(controller=True, uuid="subject_id"),
-    "tombstone": Split(controller=True, uuid="token"),
+    "tombstone": Split(controller=True, uuid="token", forward=True),
     "quarantine": Split(controller=True, ids="id"),
-    "installation": Split(),
-    "controller": Split(),
-    "record_set": Split(),
-    "station": Split(),
-    "controller_key": Split(),
-    "epoch": Split(),
+    "listing": Split(controller=True, uuid="token"),
+    "installation": Split(forward=True),
+    "controller": Split(forward=True),
+    "record_set": Split(forward=True),
+    "station": Split(forward=True),
+    "controller_key": Split(forward=True),
+    "epoch": Split(forward=True),
+    "root_key": Split(forward=True),
+    "former_key": Split(forward=True),
+    "backup_lineage": Split(forward=True),
+    "escrow": Split(forward=True),
+    "parcel_held": Split(controller=True, uuid="waybill"),
+    "parcel_history": Split(),
+    "legal_hold": Split(ids="id", forward=True),
+    "restriction": Split(controller=True, uuid="subject_id", forward=True),
+    "access_log": Split(ids="id", evidence=True, forward=True),
+    "login_controller": Split(forward=True),
     "batch": Split(ids="id"),
     "step_result": Split(ids="id", evidence=True),
     "quality_result": Split(ids="id", evidence=True),
     "risk_assessment": Split(ids="id", evidence=True),
+    "control_evidence": Split(ids="id", forward=True),
+    "rule_figure": Split(ids="id", evidence=True, forward=True),
+    "rule_result": Split(ids="id", evidence=True, forward=True),
+    "finding": Split(ids="id", forward=True),
+    "erasure": Split(evidence=True, forward=True),
+    "erasure_subject": Split(evidence=True, forward=True),
+    "epoch_turn": Split(evidence=True, forward=True),
+    "generation_proof": Split(ids="id", evidence=True, forward=True),
+    "restore_drill": Split(ids="id", evidence=True, forward=True),
     "effect": Split(evidence=True),
-    "ledger_entry": Split(ids="id", evidence=True),
-    "ledger_checkpoint": Split(evidence=True),
+    "ledger_entry": Split(ids="id", evidence=True, forward=True),
+    "ledger_checkpoint": Split(evidence=True, forward=True),
 }
 
+_REPOSITORY = "describes the repository itself; a restore rebuilds it from the manifests"
 LEFT_OUT: dict[str, str] = {
-    "backup": "describes the repository itself; a restore rebuilds it from the manifests",
-    "backup_object": "describes the repository itself; a restore rebuilds it from the manifests",
+    "backup": _REPOSITORY,
+    "backup_object": _REPOSITORY,
+    "backup_reference": _REPOSITORY,
+    "prune": "describes the repository itself; the ledger has what was removed, and when",
     "outbox": "effects that a restored store must not send or remove a second time",
     "alembic_version": "stands in the manifest as the schema's revision",
 }

@@ -13,16 +13,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from safehands.backup.agreement import (
+    check_checkpoints,
+    check_ledger,
+    check_manifest,
+    needed_objects,
+    settle_generations,
+)
 from safehands.backup.content import content_digest, from_parquet
 from safehands.backup.keysegment import PART, kind_counts
 from safehands.backup.manifest import Manifest, Part, Segment, open_manifest
-from safehands.backup.repository import KEYS, MANIFESTS, OBJECTS, Repository, digest
+from safehands.backup.pruned import Note, open_notes
+from safehands.backup.repository import KEYS, MANIFESTS, OBJECTS, PRUNES, Repository, digest
 from safehands.backup.step import DIGEST_PURPOSE
-from safehands.errors import BackupBroken, KeyProblem, LedgerBroken
-from safehands.keys import FileProvider, age
+from safehands.errors import BackupBroken, KeyProblem
+from safehands.keys import KeyProvider, age
 from safehands.keys.provider import digest_key
-from safehands.ledger import VerifierKey, open_checkpoint
+from safehands.ledger import VerifierKey
 
 __all__ = ["Report", "verify_repository"]
 
@@ -48,12 +57,12 @@ class Report:
 
 
 def verify_repository(
-    folder: Path,
-    provider: FileProvider | None,
+    place: Path | Repository,
+    provider: KeyProvider | None,
     verifier: VerifierKey,
     newest: str | None = None,
 ) -> Report:
-    """Read everything below ``folder`` and return what was found whole.
+    """Read everything in a repository (or below a folder) and return what was found whole.
 
     ``newest``: SHA-256 of the newest manifest as the ledger or the table ``backup`` has it; only
     with it is seen that the newest generation was taken away. ``verifier`` is the ledger's public
@@ -63,23 +72,25 @@ def verify_repository(
     manifest's date is right. A backup that runs meanwhile may make a clean repository look
     unfinished; hold the two apart.
     """
-    repository = Repository(folder)
-    names = [n for prefix in (MANIFESTS, KEYS, OBJECTS) for n in repository.list(prefix)]
-    if not repository.list(MANIFESTS):
+    repository = place if isinstance(place, Repository) else Repository(place)
+    names = [n for prefix in (MANIFESTS, KEYS, OBJECTS, PRUNES) for n in repository.list(prefix)]
+    if not any(name.startswith(f"{MANIFESTS}/") for name in names):
         raise BackupBroken("backup.empty", folder=repository.label)
+    notes = open_notes(repository, [n for n in names if n.startswith(f"{PRUNES}/")], verifier)
     identity = _identity(provider)
     if identity is None:
         return _closed(repository, names, newest)
-    return _Opened(repository, identity, verifier, _content_key(provider)).check(names, newest)
+    key = _content_key(provider)
+    return _Opened(repository, identity, verifier, key, notes).check(names, newest)
 
 
-def _identity(provider: FileProvider | None) -> str | None:
+def _identity(provider: KeyProvider | None) -> str | None:
     if provider is None or not provider.has(_IDENTITY):
         return None
     return age.identity(provider)
 
 
-def _content_key(provider: FileProvider | None) -> bytes | None:
+def _content_key(provider: KeyProvider | None) -> bytes | None:
     if provider is None or not provider.has("root"):
         return None
     return digest_key(provider, DIGEST_PURPOSE)
@@ -118,24 +129,36 @@ class _Opened:
     """One pass over a repository with the identity at hand."""
 
     def __init__(
-        self, repository: Repository, identity: str, verifier: VerifierKey, key: bytes | None
+        self,
+        repository: Repository,
+        identity: str,
+        verifier: VerifierKey,
+        key: bytes | None,
+        notes: Mapping[str, Note],
     ) -> None:
         self.repository, self.verifier, self.key = repository, verifier, key
+        self.notes = notes
         self._identity = identity
         self._size = 0
         self._digests: set[str] = set()
+        self._top: set[str] = set()
+        self._ledger: list[tuple[int, str]] = []
 
     def check(self, names: list[str], newest: str | None) -> Report:
         """Check everything. Manifests come first, because they say what the rest must be."""
         by_kind = {p: [n for n in names if n.startswith(f"{p}/")] for p in (MANIFESTS, KEYS)}
-        manifests = self._manifests(by_kind[MANIFESTS], newest)
+        manifests, leftovers = self._manifests(by_kind[MANIFESTS], newest)
+        for note in self.notes:
+            self._read(note)
         self._keys(by_kind[KEYS], manifests)
-        needed = _needed(manifests)
-        leftovers = self._objects([n for n in names if n.startswith(f"{OBJECTS}/")], needed)
+        needed = needed_objects(manifests)
+        unused = self._objects([n for n in names if n.startswith(f"{OBJECTS}/")], needed)
         name, top = manifests[-1]
+        others = [manifest for _, manifest in manifests[:-1]]
+        check_ledger(name, others, top, self._ledger, self.verifier)
         rows = sum(top.tables.values())
-        known = Report(0, 0, 0, 0, rows, leftovers, opened=True, newest=name)
-        return _report(names, self._size, known)
+        known = Report(0, 0, 0, 0, rows, len(leftovers) + unused, opened=True, newest=name)
+        return replace(_report(names, self._size, known), generations=len(manifests))
 
     def _read(self, name: str) -> bytes:
         data = self.repository.get(name)
@@ -143,8 +166,10 @@ class _Opened:
         _once(name, digest(data), self._digests)
         return data
 
-    def _manifests(self, names: list[str], newest: str | None) -> list[tuple[str, Manifest]]:
-        """Return the manifests, the newest last, after comparing them with each other."""
+    def _manifests(
+        self, names: list[str], newest: str | None
+    ) -> tuple[list[tuple[str, Manifest]], frozenset[str]]:
+        """Return the manifests that count, the newest last, and what was left over."""
         files = {name: self._read(name) for name in names}
         digests = {name: digest(data) for name, data in files.items()}
         opened = [(n, open_manifest(n, d, self._identity, self.verifier)) for n, d in files.items()]
@@ -152,11 +177,13 @@ class _Opened:
         name, top = opened[-1]
         if newest is not None and digests[name] != newest:
             raise BackupBroken("backup.rolled_back", file=name)
-        _check_generations(name, top, digests)
-        for older in opened:
-            _check_manifest(*older, digests)
-        _check_checkpoints(opened, self.verifier)
-        return opened
+        settled = settle_generations(name, top, digests, self.notes)
+        counted = [pair for pair in opened if pair[0] in settled.generations]
+        for older in counted:
+            check_manifest(*older, digests)
+        check_checkpoints(counted, self.verifier)
+        self._top = {part.object for part in top.parts if part.table == "ledger_entry"}
+        return counted, settled.leftovers
 
     def _keys(self, names: list[str], manifests: list[tuple[str, Manifest]]) -> None:
         """Check the segments of the newest generation.
@@ -199,6 +226,10 @@ class _Opened:
         if rows.num_rows != part.rows or len(data) != part.bytes:
             raise BackupBroken("backup.part", part=part.part, what="rows")
         self._check_content(part.part, part.content, rows)
+        if part.object in self._top:
+            numbered = rows.filter(pc.is_valid(rows["seq"]))
+            bodies = numbered["body"].to_pylist()
+            self._ledger += zip(numbered["seq"].to_pylist(), bodies, strict=True)
 
     def _decrypt(self, name: str, data: bytes) -> bytes:
         try:
@@ -209,57 +240,3 @@ class _Opened:
     def _check_content(self, part: str, content: str, rows: pa.Table) -> None:
         if self.key is not None and content_digest(rows, self.key) != content:
             raise BackupBroken("backup.part", part=part, what="content")
-
-
-def _check_generations(name: str, top: Manifest, digests: Mapping[str, str]) -> None:
-    """The newest manifest and those it names are all there is, unchanged."""
-    promised = {generation.name: generation.digest for generation in top.generations}
-    for missing in sorted(promised.keys() - digests.keys()):
-        raise BackupBroken("backup.missing", file=missing)
-    for extra in sorted(digests.keys() - promised.keys() - {name}):
-        raise BackupBroken("backup.unexpected", file=extra)
-    for other, found in promised.items():
-        if digests[other] != found:
-            raise BackupBroken("backup.differs", file=other)
-
-
-def _check_manifest(name: str, manifest: Manifest, digests: Mapping[str, str]) -> None:
-    """A manifest agrees with its own name, its sums and its predecessor."""
-    sums: dict[str, int] = dict.fromkeys(manifest.tables, 0)
-    for part in manifest.parts:
-        sums[part.table] = sums.get(part.table, 0) + part.rows
-    previous = manifest.previous
-    agreed = {
-        "date": name.startswith(f"{MANIFESTS}/{manifest.business_date}-"),
-        "tables": sums == dict(manifest.tables),
-        "parts": len({part.part for part in manifest.parts}) == len(manifest.parts),
-        "previous": previous is None
-        or digests.get(previous.name, previous.digest) == previous.digest,
-    }
-    for what, good in agreed.items():
-        if not good:
-            raise BackupBroken("backup.manifest", file=name, what=what)
-
-
-def _check_checkpoints(manifests: list[tuple[str, Manifest]], verifier: VerifierKey) -> None:
-    """Numbers and the ledger's sizes only grow from generation to generation."""
-    size, number = 0, 0
-    for name, manifest in manifests:
-        try:
-            note = manifest.checkpoint
-            found = open_checkpoint(note, verifier).size if note else 0
-        except LedgerBroken:
-            raise BackupBroken("backup.manifest", file=name, what="checkpoint") from None
-        if found < size or manifest.number <= number:
-            raise BackupBroken("backup.manifest", file=name, what="order")
-        size, number = found, manifest.number
-
-
-def _needed(manifests: list[tuple[str, Manifest]]) -> dict[str, Part]:
-    """Return the objects of all generations; two that describe one differently contradict."""
-    needed: dict[str, Part] = {}
-    for name, manifest in manifests:
-        for part in manifest.parts:
-            if needed.setdefault(part.object, part) != part:
-                raise BackupBroken("backup.manifest", file=name, what="parts")
-    return needed

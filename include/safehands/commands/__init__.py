@@ -14,7 +14,19 @@ import click
 __all__ = ["GROUPS", "Lazy"]
 
 # What the user types, and the module that answers.
-GROUPS: dict[str, str] = {}
+GROUPS: dict[str, str] = {
+    "rules": "rules",
+    "evidence": "evidence",
+    "findings": "findings",
+    "risk": "risk",
+    "quarantine": "quarantine",
+    "keys": "keys",
+    "erase": "erase",
+    "hold": "hold",
+    "vault": "vault",
+    "table": "table",
+    "inspect": "inspect",
+}
 
 
 class Lazy(click.Group):

@@ -4,5 +4,8 @@ from __future__ import annotations
 
 from safehands.ingest.door import inventory
 from safehands.ingest.ingest import ingest
+from safehands.ingest.limits import Limits
+from safehands.ingest.parts import cut_big
+from safehands.ingest.replay import Waiting, replay
 
-__all__ = ["ingest", "inventory"]
+__all__ = ["Limits", "Waiting", "cut_big", "ingest", "inventory", "replay"]

@@ -17,10 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from safehands.ingest.moments import moments
+from safehands.ingest.normalise.measures import kilograms, yuan
+from safehands.ingest.normalise.names import SELF_TITLES, canonical_name
+from safehands.ingest.normalise.scrub import Scrubber
+from safehands.ingest.normalise.words import look_up
 from safehands.ingest.phones import read_phone
 from safehands.policy import CodeList, FieldRule
 
-__all__ = ["Cells", "arrow_type", "convert", "join_parts"]
+__all__ = ["Cells", "arrow_type", "convert", "faults", "join_parts"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,21 @@ def convert(
     codes: CodeList | None,
     words: Mapping[str, str],
     date1904: bool,
+    scrubber: Scrubber | None = None,
 ) -> Cells:
-    """Convert one column as its field's rule says; ``words`` are meanings given in the header."""
+    """Convert one column as its field's rule says; ``words`` are meanings given in the header.
+
+    The word ``""`` is the unit of a number without one. Free text goes through ``scrubber``.
+    """
     if rule.type == "time":
         return _time(column, date1904)
     column = column.cast(pa.string())
     if codes is not None:
         return _codes(column, codes, words, arrow_type(rule), unknown_is_zero=rule.type == "code")
+    if rule.type in _MEASURES:
+        return _measures(column, _MEASURES[rule.type], words.get("", ""))
+    if rule.treatment == "tags" and scrubber is not None:
+        return Cells(scrubber.column(_text(column).values)[0])
     return _CONVERTERS[rule.type](column)
 
 
@@ -111,16 +123,15 @@ def _address(column: pa.Array) -> Cells:
 
 
 def _name(column: pa.Array) -> Cells:
-    return Cells(_patched(column, r"^[\x{4e00}-\x{9fff}]+$", _odd_names))
+    odd = pc.fill_null(pc.match_substring_regex(column, _ODD_NAME), False)
+    if not pc.any(odd).as_py():
+        return Cells(column)
+    found, indices = _distinct(column.filter(odd), canonical_name)
+    return Cells(pc.replace_with_mask(column, odd, pa.array(found, pa.string()).take(indices)))
 
 
-def _odd_names(odd: pa.Array) -> pa.Array:
-    tidy = pc.replace_substring_regex(_tidy(odd), r"\s+", " ")
-    # The pattern consumes the character after the gap, so neighbours need a second pass.
-    for _ in range(2):
-        tidy = pc.replace_substring_regex(tidy, r"(\p{Han}) (\p{Han})", r"\1\2")
-    tidy = pc.replace_substring_regex(tidy, r"(\p{Han})\s?[•‧・∙･·]\s?(\p{Han})", r"\1·\2")
-    return _null_if(tidy, pc.match_substring_regex(tidy, r"(?i)^(null|nan|none|\\n|-+)$"))
+# Anything but Chinese characters, or Chinese characters with something behind the name.
+_ODD_NAME = rf"[^\x{{4e00}}-\x{{9fff}}]|^$|(?:{SELF_TITLES}|收|启)$"
 
 
 _NOTHING = r"(?i)^(null|nan|none|n/a|\\n|无|/|-+)$"
@@ -130,7 +141,7 @@ _SCIENTIFIC = r"(?i)^\d([.]\d+)?e\+?\d+$"
 def _waybill(column: pa.Array) -> Cells:
     tidy = _patched(column, r"^[A-Z0-9]+$", _odd_waybills)
     lost = pc.match_substring_regex(tidy, r"^\d([.]\d+)?E\+\d+$")
-    return Cells(tidy, faults=_faults(waybill_lost_digits=lost))
+    return Cells(tidy, faults=faults(waybill_lost_digits=lost))
 
 
 def _odd_waybills(odd: pa.Array) -> pa.Array:
@@ -139,7 +150,8 @@ def _odd_waybills(odd: pa.Array) -> pa.Array:
     return _null_if(tidy, pc.match_substring_regex(tidy, _NOTHING))
 
 
-def _faults(**masks: pa.Array) -> dict[str, pa.Array]:
+def faults(**masks: pa.Array) -> dict[str, pa.Array]:
+    """Return the rules that any row breaks, with their masks; null counts as unbroken."""
     filled = {rule: pc.fill_null(mask, False) for rule, mask in masks.items()}
     return {rule: mask for rule, mask in filled.items() if pc.any(mask).as_py()}
 
@@ -176,7 +188,7 @@ def _odd_phones(bare: pa.Array, kinds: pa.Array, odd: pa.Array) -> Cells:
     return Cells(
         spread([phone.value for phone in found], pa.string(), bare),
         {"phone_kind": spread([phone.kind for phone in found], pa.int8(), kinds)},
-        _faults(**masks),
+        faults(**masks),
     )
 
 
@@ -187,12 +199,14 @@ def _time(column: pa.Array, date1904: bool) -> Cells:
         values, wrong = moments(
             _patched(column.cast(pa.string()), r"^\d[ -~]*\d$", _tidy), date1904
         )
-    return Cells(values, faults=_faults(time_unreadable=wrong))
+    return Cells(values, faults=faults(time_unreadable=wrong))
 
 
-def _number(column: pa.Array, read: Callable[[str], float | None]) -> Cells:
+def _measures(column: pa.Array, read: Callable[[str], float | None], unit: str) -> Cells:
     plain = pc.match_substring_regex(column, r"^\d{1,12}(\.\d{1,12})?$")
     values = _null_if(column, pc.invert(pc.fill_null(plain, False))).cast(pa.float64())
+    if unit:
+        values = pc.multiply(values, read(f"1{unit}") or 1.0)
     odd = pc.invert(pc.fill_null(plain, True))
     if not pc.any(odd).as_py():
         return Cells(values)
@@ -202,25 +216,11 @@ def _number(column: pa.Array, read: Callable[[str], float | None]) -> Cells:
     read_values = pa.array(found, pa.float64()).take(indices)
     wrong = pc.and_(pc.is_null(read_values), pc.is_valid(tidy))
     no = pa.repeat(pa.scalar(False), len(column))
-    faults = _faults(number_unreadable=pc.replace_with_mask(no, odd, wrong))
-    return Cells(pc.replace_with_mask(values, odd, read_values), faults=faults)
+    unreadable = faults(number_unreadable=pc.replace_with_mask(no, odd, wrong))
+    return Cells(pc.replace_with_mask(values, odd, read_values), faults=unreadable)
 
 
-_KILOGRAMS = {"": 1.0, "kg": 1.0, "公斤": 1.0, "千克": 1.0, "g": 0.001, "克": 0.001, "斤": 0.5}
-_MEASURE = re.compile(r"([-+]?\d[\d,]*(?:\.\d*)?(?:e[-+]?\d+)?|[-+]?\.\d+)\s*(\D*)", re.IGNORECASE)
-
-
-def _measure(text: str, units: Mapping[str, float]) -> float | None:
-    found = _MEASURE.fullmatch(text.strip("¥￥ "))
-    factor = units.get(found.group(2).strip().casefold()) if found else None
-    if found is None or factor is None or not _well_grouped(found.group(1)):
-        return None
-    return float(found.group(1).replace(",", "")) * factor
-
-
-def _well_grouped(digits: str) -> bool:
-    # 1,234.5 is a number; 1,5 may be a decimal comma, and guessing would be off by ten.
-    return "," not in digits or re.fullmatch(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?", digits) is not None
+_MEASURES: dict[str, Callable[[str], float | None]] = {"weight": kilograms, "money": yuan}
 
 
 def _codes(
@@ -234,7 +234,7 @@ def _codes(
 
     def read(text: str | None) -> int | None:
         word = _word(text or "")
-        return known.get(_word(words.get(word, word)))
+        return look_up(_word(words.get(word, word)), known)
 
     found, indices = _distinct(column, read)
     values = pa.array(found, kind).take(indices)
@@ -281,6 +281,4 @@ _CONVERTERS: dict[str, Callable[[pa.Array], Cells]] = {
     "name": _name,
     "address": _address,
     "text": _text,
-    "weight": lambda column: _number(column, lambda text: _measure(text, _KILOGRAMS)),
-    "money": lambda column: _number(column, lambda text: _measure(text, {"": 1.0, "元": 1.0})),
 }

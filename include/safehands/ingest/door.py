@@ -12,9 +12,8 @@ import os
 import re
 import stat
 import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -22,10 +21,7 @@ from safehands.datasets import SourceFile
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, WrongFileType
 from safehands.stations import Register
 
-__all__ = ["MAX_UNPACKED_MB", "check_type", "inventory", "open_source", "sha256_of", "unpackable"]
-
-MAX_UNPACKED_MB = 2048
-"""How large the parts of a workbook may be, unpacked, in MB together."""
+__all__ = ["SUFFIXES", "check_type", "inventory", "open_any", "open_source", "sha256_of"]
 
 _KINDS = {
     "csv": "text",
@@ -39,7 +35,10 @@ _KINDS = {
     "xlsm": "xlsx",
     "xls": "xls",
     "ods": "ods",
+    "zip": "zip",
 }
+SUFFIXES = frozenset(_KINDS)
+"""File name suffixes that are read."""
 _MAGIC = (
     (b"PAR1", "parquet"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "xls"),
@@ -56,6 +55,7 @@ _MAGIC = (
     (b"SQLite format 3", "database"),
     (b"{\\rtf", "document"),
 )
+_DOCUMENTS = {"word/document.xml", "ppt/presentation.xml", "content.xml", "AndroidManifest.xml"}
 _HTML = re.compile(rb"^(\xef\xbb\xbf)?\s*<(!doctype|html|head|meta|table|body|\?xml|style|script)")
 _SKIPPED = {"stations.yaml", "thumbs.db", "desktop.ini"}
 
@@ -135,14 +135,20 @@ def _opened(landing: Path, name: str, label: str) -> Iterator[BinaryIO]:
         yield handle
 
 
+def open_any(path: Path) -> AbstractContextManager[BinaryIO]:
+    """Open a file that somebody named, wherever it lies. Raises ``BadInput`` if it can't be."""
+    whole = path.resolve()
+    return _opened(whole.parent, whole.name, path.name)
+
+
 def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else type(error).__name__
 
 
-def check_type(handle: BinaryIO, name: str, label: str) -> str:
-    """Return ``text``, ``json``, ``parquet``, ``xlsx``, ``xls`` or ``ods``; rewinds ``handle``.
+def check_type(handle: BinaryIO, name: str, label: str, anybody: bool = False) -> str:
+    """Return ``text``, ``json``, ``parquet``, ``xlsx``, ``xls``, ``ods`` or ``zip``; rewinds.
 
-    Raises ``EmptyFile``, ``WrongFileType`` or (a zip or Parquet without its end)
+    ``anybody``: the bytes decide alone; text is read whatever its name. Raises ``EmptyFile``, ``WrongFileType`` or (a zip or Parquet without its end)
     ``TruncatedFile``.
     """
     head = handle.read(65536)
@@ -151,6 +157,8 @@ def check_type(handle: BinaryIO, name: str, label: str) -> str:
         raise EmptyFile("ingest.empty", file=label)
     kind = _kind(head, handle, promised, label)
     handle.seek(0)
+    if anybody and kind in _KINDS.values():
+        return kind
     if not promised or kind != promised:
         key = "ingest.html_table" if kind == "html" else "ingest.wrong_type"
         raise WrongFileType(key, file=label, kind=kind)
@@ -173,9 +181,7 @@ def _kind(head: bytes, handle: BinaryIO, promised: str, label: str) -> str:
 def _text_kind(head: bytes, promised: str) -> str:
     body = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     starts = body.startswith(b"{") and b'"' in body[:200]
-    if promised == "json":
-        return "json" if starts else "text"
-    return "text"
+    return "json" if starts and promised == "json" else "text"
 
 
 def _inside_zip(handle: BinaryIO, label: str) -> str:
@@ -189,7 +195,9 @@ def _inside_zip(handle: BinaryIO, label: str) -> str:
         return "xlsx"
     if "content.xml" in names and "mimetype" in names:
         return "ods"
-    return "xlsb" if "xl/workbook.bin" in names else "archive"
+    if "xl/workbook.bin" in names:
+        return "xlsb"
+    return "document" if names & _DOCUMENTS else "zip"
 
 
 def _whole_parquet(handle: BinaryIO, label: str) -> str:
@@ -204,25 +212,3 @@ def _refuse_password(handle: BinaryIO, label: str) -> None:
     handle.seek(0)
     if "EncryptedPackage".encode("utf-16-le") in handle.read(64 * 1024 * 1024):
         raise WrongFileType("ingest.password", file=label)
-
-
-def unpackable(data: bytes, label: str) -> bool:
-    """Check the declared sizes of a workbook's parts; return whether its dates count from 1904.
-
-    Raises ``BadInput`` above ``MAX_UNPACKED_MB`` and ``TruncatedFile`` for a damaged archive.
-    """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            total = sum(part.file_size for part in archive.infolist())
-            if total > MAX_UNPACKED_MB * 1_000_000:
-                raise BadInput("ingest.too_large", file=label, limit=MAX_UNPACKED_MB)
-            return _counts_from_1904(archive)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
-        raise TruncatedFile("ingest.cut_workbook", file=label) from None
-
-
-def _counts_from_1904(archive: zipfile.ZipFile) -> bool:
-    if "xl/workbook.xml" not in archive.namelist():
-        return False
-    with archive.open("xl/workbook.xml") as part:
-        return re.search(rb'date1904="(1|true)"', part.read(65536)) is not None

@@ -9,14 +9,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from safehands.errors import ContradictoryHeader, UnknownHeader
+from safehands.ingest.detect import contradicts, look, own_kinds, shown, words_of
+from safehands.ingest.detect.column import Seen, share_of
+from safehands.ingest.detect.kinds import Words
 from safehands.ingest.kinds import agrees, surely
+from safehands.ingest.mapping import mapped, positions
 from safehands.ingest.tables import Line, letter
-from safehands.policy import Dataset, Policy
+from safehands.policy import FieldRule, Policy
 
-__all__ = ["PARTS", "Found", "announced", "clean_header", "find"]
+__all__ = [
+    "PARTS",
+    "RECIPIENT",
+    "Found",
+    "announced",
+    "candidates",
+    "clean_header",
+    "find",
+]
 
-PARTS = ("province", "city", "district")
+PARTS = ("province", "city", "district", "street")
 """Columns of a split address, in the order in which they stand in front of it."""
+
+RECIPIENT = "recipient"
+"""A column that holds a person's name, phone and address in one cell, and what it stands for."""
+_HELD = frozenset(("receiver_name", "receiver_phone", "receiver_address"))
 
 
 @dataclass(frozen=True)
@@ -35,12 +51,23 @@ class Found:
     words: Mapping[str, Mapping[str, str]]
     dropped: tuple[str, ...]
     undeclared: tuple[int, ...]
+    recipient: int | None = None
+
+    @property
+    def first(self) -> int:
+        """Where the records begin in the head."""
+        return self.header + 1
+
+    def header_row(self, head: Sequence[Line]) -> int:
+        """Return the row number of the header, 0 where there is none."""
+        return head[self.header].row if self.header >= 0 else 0
 
     @property
     def wanted(self) -> list[int]:
         """Positions to read: those of kept fields, and the first, where totals are labelled."""
         kept = {i for positions in self.columns.values() for i in positions}
-        return sorted({0, *kept, *self.parts.values()})
+        held = () if self.recipient is None else (self.recipient,)
+        return sorted({0, *kept, *held, *self.parts.values()})
 
     @property
     def undeclared_letters(self) -> list[str]:
@@ -60,26 +87,51 @@ class _Guess:
         return (not self.missing, len(set(self.fields.values())), -self.header)
 
 
-def find(head: Sequence[Line], policy: Policy, file: str, sheet: str) -> Found:
+def find(
+    head: Sequence[Line], policy: Policy, file: str, sheet: str, station: str = ""
+) -> Found:
     """Find the table in the first records of a sheet.
+
+    What the owner of ``station`` confirmed for this header comes before any guess.
 
     Raises ``UnknownHeader`` when no row within the allowed title rows has all required columns of
     a dataset, and ``ContradictoryHeader`` when a column's cells cannot be what its header says.
     """
-    guesses = list(_guesses(head, policy))
-    best = max(guesses, key=lambda guess: guess.rank, default=None)
+    best = _confirmed(head, policy, station) or max(
+        _guesses(head, policy), key=lambda guess: guess.rank, default=None
+    )
     if best is None or not best.fields:
         raise UnknownHeader("ingest.no_header", file=file, sheet=sheet)
     if best.missing:
         raise _unknown(best, head, policy, file, sheet)
     found = _found(best, head, policy)
-    _check_cells(found, head, policy.datasets[best.dataset], file, sheet)
+    _check_cells(found, head, policy, file, sheet)
     return found
 
 
-def _guesses(head: Sequence[Line], policy: Policy) -> Iterator[_Guess]:
+def _confirmed(head: Sequence[Line], policy: Policy, station: str) -> _Guess | None:
+    if not policy.mappings:
+        return None
+    rows = candidates(head, policy)
+    cleaned = [[clean_header(cell) for cell in head[i].cells] for i in rows]
+    known = mapped(head, cleaned, policy, station)
+    if known is None:
+        return None
+    source, at = known
+    header = rows[at] if at >= 0 else -1
+    width = max(len(line.cells) for line in head)
+    fields = positions(source, width)
+    return _Guess(source.dataset, header, fields, _missing(source.dataset, fields, policy))
+
+
+def candidates(head: Sequence[Line], policy: Policy) -> list[int]:
+    """Return the rows of the head that may be the header."""
     filled = [i for i, line in enumerate(head) if any(cell.strip() for cell in line.cells)]
-    for header in filled[: policy.sources.max_title_rows + 1]:
+    return filled[: policy.sources.max_title_rows + 1]
+
+
+def _guesses(head: Sequence[Line], policy: Policy) -> Iterator[_Guess]:
+    for header in candidates(head, policy):
         for name in policy.datasets:
             yield _guess(head, header, name, policy)
 
@@ -89,11 +141,16 @@ def _guess(head: Sequence[Line], header: int, name: str, policy: Policy) -> _Gue
     plain = _index(policy.sources.aliases.get(name, {}))
     fields = {i: plain[cell] for i, cell in enumerate(cells) if cell in plain}
     fields.update(_believed(cells, fields, head[header + 1 :], name, policy))
+    return _Guess(name, header, fields, _missing(name, fields, policy))
+
+
+def _missing(name: str, fields: Mapping[int, str], policy: Policy) -> tuple[str, ...]:
     dataset, known = policy.datasets[name], set(fields.values())
+    known |= _HELD if RECIPIENT in known else set()
     missing = tuple(f for f in dataset.required if f not in known)
     if dataset.any_of and known.isdisjoint(dataset.any_of):
         missing += ("|".join(dataset.any_of),)
-    return _Guess(name, header, fields, missing)
+    return missing
 
 
 def _index(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
@@ -136,18 +193,30 @@ def _unknown(
 
 
 def _found(best: _Guess, head: Sequence[Line], policy: Policy) -> Found:
-    rules, header = policy.datasets[best.dataset].fields, head[best.header]
+    rules = policy.datasets[best.dataset].fields
+    header = head[best.header] if best.header >= 0 else Line(0, ())
     kept: dict[str, tuple[int, ...]] = {}
     for position, field in sorted(best.fields.items()):
-        if field not in PARTS and rules[field].treatment != "drop":
+        if field in rules and rules[field].treatment != "drop":
             kept[field] = (*kept.get(field, ()), position)
-    parts = {f: i for i, f in sorted(best.fields.items(), reverse=True) if f in PARTS}
-    dropped = sorted({f for f in best.fields.values() if f not in PARTS and f not in kept})
+    first = {f: i for i, f in sorted(best.fields.items(), reverse=True)}
+    parts = {f: i for f, i in first.items() if f in PARTS}
+    dropped = sorted({f for f in best.fields.values() if f in rules and f not in kept})
     width = _width(header, head[best.header + 1 :])
-    unknown = [i for i in range(width) if i not in best.fields and _used(head[best.header :], i)]
-    words = {f: w for f, at in kept.items() if (w := _enumeration(header.cells[at[0]]))}
+    used = head[max(best.header, 0) :]
+    unknown = [i for i in range(width) if i not in best.fields and _used(used, i)]
+    named = {f: at[0] for f, at in kept.items() if at[0] < len(header.cells)}
+    words = {f: w for f, at in named.items() if (w := _enumeration(header.cells[at]))}
     return Found(
-        best.dataset, best.header, width, kept, parts, words, tuple(dropped), tuple(unknown)
+        best.dataset,
+        best.header,
+        width,
+        kept,
+        parts,
+        words,
+        tuple(dropped),
+        tuple(unknown),
+        first.get(RECIPIENT),
     )
 
 
@@ -156,6 +225,8 @@ def _width(header: Line, body: Sequence[Line]) -> int:
     named = len(header.cells)
     widths = Counter(len(line.cells) for line in body if len(line.cells) > 1)
     usual = max(widths, key=lambda w: widths[w], default=named)
+    if not named:
+        return usual
     long = [line.cells[named:] for line in body if len(line.cells) == usual]
     rest = header.cells[usual:] if usual < named else [c for cells in long for c in cells]
     return named if any(cell.strip() for cell in rest) else usual
@@ -170,20 +241,37 @@ def _sample(body: Sequence[Line], position: int) -> list[str]:
 
 
 def _check_cells(
-    found: Found, head: Sequence[Line], dataset: Dataset, file: str, sheet: str
+    found: Found, head: Sequence[Line], policy: Policy, file: str, sheet: str
 ) -> None:
-    body = [line for line in head[found.header + 1 :] if len(line.cells) == found.width]
-    for field, positions in found.columns.items():
-        for position in positions:
-            if not agrees(dataset.fields[field], _sample(body, position)):
+    rules = policy.datasets[found.dataset].fields
+    words = words_of(policy.codes)
+    body = [line for line in head[found.first :] if len(line.cells) == found.width]
+    for field, places in found.columns.items():
+        for position in places:
+            seen = _disagreement(field, rules[field], _sample(body, position), words)
+            if seen is not None:
                 raise ContradictoryHeader(
                     "ingest.header_and_cells",
                     file=file,
                     sheet=sheet,
-                    row=head[found.header].row,
+                    row=found.header_row(head),
                     column=letter(position),
-                    field=f"{field} ({dataset.fields[field].label.zh})",
+                    field=f"{field} ({rules[field].label.zh})",
+                    seen=shown(seen.patterns),
                 )
+
+
+def _disagreement(field: str, rule: FieldRule, sample: list[str], words: Words) -> Seen | None:
+    """Return what the cells are where they are not what the header says."""
+    own = own_kinds(field, rule)
+    if own and share_of(sample, own, words) >= _AGREED:
+        return None
+    if not agrees(rule, sample):
+        return look(sample, words)
+    return contradicts(field, rule, sample, words)
+
+
+_AGREED = 0.5
 
 
 _WRAPPING = re.compile(r"[\s'\"‘’“”`*＊:：\u200b\ufeff_]+")
@@ -202,10 +290,15 @@ def clean_header(cell: str) -> str:
 
 
 def _enumeration(cell: str) -> dict[str, str]:
-    """Return what the codes mean where the header says it: ``状态(0下单 1接单)``."""
+    """Return what codes mean, or bare numbers, where the header says it: ``状态(0待取 1已取)``.
+
+    The word ``""`` is the unit of a number: ``重量(g)``.
+    """
     text = unicodedata.normalize("NFKC", cell)
     inner = re.search(r"\((\d+\D.*)\)\s*$", text)
-    return dict(_ENUM.findall(inner.group(1))) if inner else {}
+    unit = re.search(r"\(\s*(g|克|kg|公斤|千克|斤|市斤|lb|磅|元|角|分)\s*\)\s*$", text.casefold())
+    meanings = dict(_ENUM.findall(inner.group(1))) if inner else {}
+    return meanings | ({"": unit.group(1)} if unit else {})
 
 
 _COUNT = re.compile(r"(?<!第)(?:共计?|总计|合计)\s*[:：]?\s*([\d,]+)\s*[条件行]")

@@ -13,15 +13,18 @@ import pyarrow.compute as pc
 from safehands.artifacts import write_artifact
 from safehands.datasets import Artifact, Handoff, Problem, Shard, SourceFile, safe_name
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, UnknownHeader, WrongEncoding
-from safehands.ingest.cells import Cells, arrow_type, convert, join_parts
-from safehands.ingest.find import PARTS, Found, announced, find
+from safehands.ingest.cells import Cells, arrow_type, convert, faults, join_parts
+from safehands.ingest.find import PARTS, RECIPIENT, Found, announced, find
+from safehands.ingest.limits import Limits
+from safehands.ingest.normalise.combined import split_recipients
+from safehands.ingest.normalise.scrub import scrubber_of
 from safehands.ingest.readers import attempts
 from safehands.ingest.rows import Rows, contradiction, without_totals
 from safehands.ingest.tables import Batch, Opened, RawTable
 from safehands.night import Night
 from safehands.policy import Policy
 
-__all__ = ["QUARANTINE", "canonical_schema", "ingest"]
+__all__ = ["QUARANTINE", "FileReader", "Read", "canonical_schema", "gathered", "ingest"]
 
 QUARANTINE = pa.schema(
     [
@@ -45,20 +48,30 @@ def ingest(shard: Shard, night: Night) -> Handoff:
     others, rows read = rows out + quarantined + skipped (totals rows); blank rows are not counted.
     ``details["files"][path]`` has the numbers of each file. No cell is in the returned record.
     """
-    tables: dict[str, list[pa.RecordBatch]] = {}
     problems: dict[str, Problem] = {}
-    files: dict[str, dict[str, Any]] = {}
-    reasons: Counter[str] = Counter()
+    read: dict[str, Read] = {}
     for index, file in enumerate(shard.files):
         try:
-            read = _read_file(file, index, night)
+            read[file.path] = _read_file(file, index, night)
         except BadInput as problem:
             problems[file.path] = Problem(problem.key, problem.params, problem.exit_code)
-            continue
-        files[file.path] = read.details(file.station)
-        reasons.update(read.reasons)
-        for name, batches in read.tables.items():
-            tables.setdefault(name, []).extend(batches)
+    return gathered(shard, night, read, problems)
+
+
+def gathered(
+    shard: Shard, night: Night, read: Mapping[str, Read], problems: dict[str, Problem]
+) -> Handoff:
+    """Write what was read of a shard's files, by path, into artifacts; see ``ingest``."""
+    tables: dict[str, list[pa.RecordBatch]] = {}
+    files: dict[str, dict[str, Any]] = {}
+    reasons: Counter[str] = Counter()
+    for file in shard.files:
+        if file.path in read:
+            found = read[file.path]
+            files[file.path] = found.details(file.station)
+            reasons.update(found.reasons)
+            for name, batches in found.tables.items():
+                tables.setdefault(name, []).extend(batches)
     return Handoff(
         run=night.run,
         step="ingest",
@@ -110,7 +123,7 @@ def canonical_schema(dataset: str, policy: Policy) -> pa.Schema:
 
 
 @dataclass
-class _Read:
+class Read:
     """What was read of one file."""
 
     tables: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
@@ -144,26 +157,26 @@ class _Read:
         }
 
 
-def _read_file(file: SourceFile, index: int, night: Night) -> _Read:
+def _read_file(file: SourceFile, index: int, night: Night) -> Read:
     refused: BadInput | None = None
-    for opener in attempts(night.settings.landing, file):
+    for opener in attempts(night.settings.landing, file, Limits.of(night.settings)):
         try:
-            return _FileReader(file, index, night, opener()).read()
+            return FileReader(file, index, night, opener()).read()
         except (WrongEncoding, UnknownHeader) as problem:
             # What a later encoding says is missing tells more than that an earlier one was wrong.
             refused = problem if isinstance(refused, WrongEncoding | None) else refused
     raise refused or EmptyFile("ingest.empty", file=file.label)
 
 
-class _FileReader:
+class FileReader:
     """Reads one opened file; its state is the result so far."""
 
     def __init__(self, file: SourceFile, index: int, night: Night, opened: Opened) -> None:
         self._file, self._index, self._policy = file, index, night.policy
         self._opened = opened
-        self._result = _Read()
+        self._result = Read()
 
-    def read(self) -> _Read:
+    def read(self) -> Read:
         """Read all tables; raises ``BadInput`` (see ``errors``) for the file as a whole."""
         found = self._tables()
         for table, place in found:
@@ -192,7 +205,8 @@ class _FileReader:
         raise unknown[0] if unknown else EmptyFile("ingest.empty", file=self._file.label)
 
     def _find(self, table: RawTable) -> Found:
-        return find(table.head, self._policy, self._file.label, _shown(table.sheet))
+        sheet = _shown(table.sheet)
+        return find(table.head, self._policy, self._file.label, sheet, self._file.station)
 
     def _read_table(self, table: RawTable, found: Found) -> None:
         rows = Rows(self._index, table.sheet, found.dataset)
@@ -207,6 +221,9 @@ class _FileReader:
         raw = self._raw(batch, found)
         cells: dict[str, Cells] = {}
         for name, column in raw.items():
+            if name == RECIPIENT:
+                cells[name] = Cells(column, faults=faults(recipient_unreadable=pc.is_valid(column)))
+                continue
             cells[name] = self._convert(name, column, found)
             self._result.unknown.update({name: cells[name].unknown} if cells[name].unknown else {})
         good = rows.quarantine(batch, raw, cells, self._result.reasons)
@@ -218,7 +235,8 @@ class _FileReader:
         rule = self._policy.datasets[found.dataset].fields[name]
         codes = self._policy.codes[rule.codes] if rule.codes else None
         words = found.words.get(name, {})
-        return convert(column, rule, codes, words, self._opened.date1904)
+        free = scrubber_of(self._policy.divisions) if rule.treatment == "tags" else None
+        return convert(column, rule, codes, words, self._opened.date1904, free)
 
     def _raw(self, batch: Batch, found: Found) -> dict[str, pa.Array]:
         raw: dict[str, pa.Array] = {}
@@ -226,6 +244,11 @@ class _FileReader:
             raw[name] = batch.columns[positions[0]]
             for other in positions[1:]:
                 raw[name] = self._merged(name, raw[name], batch, other, found)
+        if found.recipient is not None:
+            held = split_recipients(batch.columns[found.recipient], raw)
+            kept = self._policy.datasets[found.dataset].fields
+            raw = held | {n: c for n, c in raw.items() if n not in held}
+            raw = {n: c for n, c in raw.items() if n == RECIPIENT or kept[n].treatment != "drop"}
         parts = [batch.columns[found.parts[p]] for p in PARTS if p in found.parts]
         if parts:
             raw["receiver_address"] = join_parts(raw.get("receiver_address"), parts)
@@ -271,7 +294,9 @@ class _FileReader:
             self._result.tables.setdefault("quarantine", []).append(batch)
 
     def _check_announced(self, table: RawTable, found: Found, rows: Rows) -> None:
-        expected = announced(table.head[: found.header])
+        if self._file.part is not None:
+            return  # A part has some of the rows that its file announces.
+        expected = announced(table.head[: max(found.header, 0)])
         records = rows.read - rows.skipped
         if expected is not None and expected != records:
             raise TruncatedFile(
@@ -288,7 +313,7 @@ class _FileReader:
             {
                 "sheet": safe_name(table.sheet),
                 "dataset": found.dataset,
-                "header_row": table.head[found.header].row,
+                "header_row": found.header_row(table.head),
                 "read": rows.read,
                 "skipped": rows.skipped,
                 "undeclared": found.undeclared_letters,

@@ -1,14 +1,16 @@
 """Times as stations write them, to instants.
 
 Wall time is Asia/Shanghai (UTC+08:00, without daylight saving since 1992) unless the cell carries
-an offset. Read are ISO 8601 and its look-alikes with ``/``, ``.`` or 年月日, eight, twelve and
-fourteen digits, spreadsheet serial numbers and Unix times. Between 1992 and 2100; anything else is
+an offset. Read are ISO 8601 and its look-alikes with ``/``, ``.`` or 年月日, with 上午, 下午, AM or
+PM and a day of the week, eight, twelve and fourteen digits, spreadsheet serial numbers and Unix
+times. Between 1992 and 2100; anything else is
 unreadable rather than guessed, above all day-first and month-first dates.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +28,15 @@ _LATEST = np.datetime64("2100-01-01", "us").astype(np.int64)
 _ISO = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d$"
 _SHAPE = (
     r"^(?P<y>\d{4})(?:[-/.]|年)(?P<m>\d{1,2})(?:[-/.]|月)(?P<d>\d{1,2})日?"
-    r"(?:[T\s]*(?P<h>\d{1,2})(?:[:时点]|时)(?:(?P<i>\d{1,2})(?:[:分](?:(?P<s>\d{1,2})"
-    r"(?:[.,](?P<f>\d{1,9}))?秒?)?)?)?)?"
-    r"\s*(?P<z>Z|z|UTC|[+-]\d\d:?\d\d|[+-]\d\d)?$"
+    r"(?:[T\s]*(?P<a>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*(?P<h>\d{1,2})(?:[:时点]|时)"
+    r"(?:(?P<i>\d{1,2})(?:[:分](?:(?P<s>\d{1,2})(?:[.,](?P<f>\d{1,9}))?秒?)?)?)?"
+    r"\s*(?P<p>[AaPp]\.?[Mm]\.?)?)?"
+    r"\s*(?:GMT|UTC)?(?P<z>Z|z|UTC|[+-]\d{1,2}:?\d\d|[+-]\d{1,2})?(?: CST)?$"
 )
+# A day of the week among the date, and a date of eight digits before a time.
+_WEEKDAY = r"\s*[(]?(?:星期|礼拜|周)[一二三四五六日天][)]?\s*"
+_RUN_TOGETHER = r"^(\d{4})(\d\d)(\d\d)[ T_-]+(\d{1,2}:.*)$"
+_WRITTEN = r"[期周]|^\d{8}[ T_-]"
 _NOTHING = r"(?i)^(0000[-/]00[-/]00.*|null|nan|nat|none|n/a|\\n|无|/|-+|)$"
 
 
@@ -81,9 +88,13 @@ def _odd(texts: pa.Array, date1904: bool) -> pa.Array:
 
 
 def _shaped(texts: pa.Array) -> pa.Array:
+    if pc.any(pc.match_substring_regex(texts, _WRITTEN)).as_py():
+        texts = pc.replace_substring_regex(texts, _WEEKDAY, " ")
+        texts = pc.replace_substring_regex(texts, _RUN_TOGETHER, r"\1-\2-\3 \4")
     parts = pc.extract_regex(texts, _SHAPE)
-    text = {name: pc.struct_field(parts, name) for name in "ymdhisfz"}
+    text = {name: pc.struct_field(parts, name) for name in "ymdhisfzap"}
     y, m, d, h, i, s = (_ints(text[name]) for name in "ymdhis")
+    h = _of_day(h, text["a"], text["p"])
     months = (y - 1970) * 12 + m - 1
     first = months.astype("datetime64[M]").astype("datetime64[D]")
     day = first + (d - 1)
@@ -92,6 +103,44 @@ def _shaped(texts: pa.Array) -> pa.Array:
     micros = day.astype("datetime64[us]").astype(np.int64)
     micros += ((h * 60 + i) * 60 + s) * 1_000_000 + _fraction(text["f"]) - _offset(text["z"])
     return pa.array(micros, pa.int64(), mask=~valid)
+
+
+def _of_day(hours: npt.NDArray[np.int64], words: pa.Array, suffix: pa.Array) -> Any:
+    """Return hours of 24; one that its word does not allow becomes 99 (上午 12, 晚上 12)."""
+    halves = pc.utf8_upper(pc.replace_substring(suffix, ".", ""))
+    half = pc.if_else(pc.equal(words, ""), halves, words)
+    encoded = pc.fill_null(half, "").dictionary_encode()
+    kinds = encoded.dictionary.to_pylist()
+    if kinds in ([], [""]):
+        return hours
+    table = np.array([[_hour(kind, hour) for hour in range(25)] for kind in kinds])
+    index = encoded.indices.to_numpy(zero_copy_only=False)
+    return table[index, np.minimum(hours, 24)]
+
+
+def _hour(half: str, hour: int) -> int:
+    if half == "中午" and hour in {1, 2}:
+        return hour + 12
+    if half in _HALVES:
+        first, last, plus = _HALVES[half]
+        if first <= hour <= last:
+            return hour % 12 + plus if half in {"AM", "PM"} or hour < 12 else hour
+        return hour if half not in {"AM", "PM"} and hour in range(13, 24) and plus else 99
+    return hour
+
+
+# Word → the hours it goes with on a twelve-hour clock, and what it adds to them.
+_HALVES = {
+    "AM": (1, 12, 0),
+    "PM": (1, 12, 12),
+    "凌晨": (0, 6, 0),
+    "早上": (4, 11, 0),
+    "上午": (5, 11, 0),
+    "中午": (11, 12, 0),
+    "下午": (1, 12, 12),
+    "傍晚": (4, 8, 12),
+    "晚上": (5, 11, 12),
+}
 
 
 def _ints(texts: pa.Array) -> npt.NDArray[np.int64]:
@@ -116,7 +165,9 @@ def _zone(text: str) -> int:
         return _SHANGHAI
     if text.upper() in {"Z", "UTC"}:
         return 0
-    digits = text[1:].replace(":", "").ljust(4, "0")
+    hours, _, minutes = text[1:].partition(":")
+    hours, minutes = (hours, minutes) if len(hours) < 3 else (hours[:-2], hours[-2:])
+    digits = hours.rjust(2, "0") + (minutes or "00")
     sign = -1 if text[0] == "-" else 1
     return sign * (int(digits[:2]) * _HOUR + int(digits[2:]) * 60_000_000)
 

@@ -31,9 +31,11 @@ _NOTHING = re.compile(r"(?i)(?:null|nan|none|n/a|\\n|无|/|-+)?")
 _LABEL = re.compile(
     r"(?i)^(?:手机号?码?|电话号?码?|联系电话|tel|phone|mobile|m)\s*[.:]?\s*(?=[+\d(])"
 )
-_EXTENSION = r"(?:\s*(?:转|分机|ext\.?|x|-|,|#|_)\s*(\d{1,6}))"
-_COUNTRY = r"(?:(?:\+|00)?86[-\s]*)?"
-_MOBILE = re.compile(rf"(?<!\d){_COUNTRY}(1[3-9]\d)[-\s]?(\d{{4}})[-\s]?(\d{{4}})(?!\d)")
+_EXTENSION = r"(?:\s*(?:转|分机|ext\.?|x|-|,|#|_|\[|【|\()\s*(\d{1,6})[\]】)]?)"
+# A country code, in brackets or not, or the trunk prefix that people dial before a mobile.
+_COUNTRY = r"(?:\(?(?:\+|00)?86\)?[-\s]*)?"
+_TRUNK = r"(?:0(?=1[3-9]))?"
+_MOBILE = re.compile(rf"(?<!\d){_COUNTRY}{_TRUNK}(1[3-9]\d)[-\s]?(\d{{4}})[-\s]?(\d{{4}})(?!\d)")
 _BETWEEN = re.compile(r"[\s/,、;|或和&+]*")
 _LANDLINE = re.compile(
     rf"{_COUNTRY}\(?(0(?:10|2\d|[3-9]\d\d))\)?[-\s]*(\d{{3,4}})[-\s]?(\d{{4}}){_EXTENSION}?"

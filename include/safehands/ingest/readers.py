@@ -2,55 +2,67 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from safehands.datasets import SourceFile
-from safehands.errors import BadInput
+from safehands.ingest.archives import open_archive
+from safehands.ingest.child import Reading
+from safehands.ingest.columnar import ParquetTable
 from safehands.ingest.delimited import TextTable
-from safehands.ingest.door import check_type, open_source, unpackable
-from safehands.ingest.records import JsonTable, ParquetTable
+from safehands.ingest.door import check_type, open_source
+from safehands.ingest.encodings import decide
+from safehands.ingest.jsonlines import JsonTable
+from safehands.ingest.limits import Limits
+from safehands.ingest.source import Source
 from safehands.ingest.tables import Opened
-from safehands.ingest.text import HEAD_BYTES, candidates
 from safehands.ingest.workbook import open_workbook
 
-__all__ = ["attempts"]
-
-Opener = Callable[[], AbstractContextManager[BinaryIO]]
+__all__ = ["attempts", "ways"]
 
 
-def attempts(landing: Path, file: SourceFile) -> Iterator[Callable[[], Opened]]:
+def attempts(
+    landing: Path, file: SourceFile, limits: Limits | None = None
+) -> Iterator[Callable[[], Opened]]:
     """Name the ways to open ``file``, likeliest first; they differ in the encoding of text.
 
-    The caller goes on to the next only when the one before raised ``WrongEncoding`` or
-    ``UnknownHeader``. Raises what ``door`` raises.
+    The file is read in a process of its own that lives as long as this iterator. The caller goes
+    on to the next way only when the one before raised ``WrongEncoding`` or ``UnknownHeader``.
+    Raises what ``door`` and ``child`` raise.
     """
-    opener = partial(open_source, landing, file)
-    with opener() as handle:
-        kind = check_type(handle, file.path, file.label)
-        head = handle.read(HEAD_BYTES)
-    if kind in {"text", "json"}:
-        for encoding in candidates(head, file.label):
-            yield partial(_text, opener, file, kind, encoding)
-    elif kind == "parquet":
-        yield lambda: Opened([ParquetTable(opener, file.label, file.digest)])
-    else:
-        yield partial(_workbook, opener, file, zipped=kind != "xls")
+    with open_source(landing, file) as handle:
+        reading = Reading(handle, file, limits or Limits())
+    try:
+        for way in range(reading.look()):
+            yield partial(reading.open, way)
+    finally:
+        reading.close()
 
 
-def _text(opener: Opener, file: SourceFile, kind: str, encoding: str) -> Opened:
-    table = TextTable if kind == "text" else JsonTable
-    return Opened([table(opener, encoding, file.label, file.digest)], encoding=encoding)
+def ways(source: Source) -> list[Callable[[], Opened]]:
+    """Return the ways to open a file, in the process that reads it. Raises what ``door`` raises."""
+    with source.open() as handle:
+        kind = check_type(handle, source.name, source.label, source.anybody)
+    if kind == "parquet":
+        return [lambda: Opened([ParquetTable(source)], facts={"format": "parquet"})]
+    if kind == "zip":
+        return [lambda: open_archive(source, ways)]
+    if kind not in {"text", "json"}:
+        return [partial(open_workbook, source, kind)]
+    with source.open() as handle:
+        verdict = decide(handle, source.label, source.anybody)
+    facts = {"bom": verdict.bom, "format": "csv" if kind == "text" else "jsonl"}
+    return [
+        partial(_text, source, kind, encoding, verdict.certain, facts)
+        for encoding in verdict.encodings
+    ]
 
 
-def _workbook(opener: Opener, file: SourceFile, zipped: bool) -> Opened:
-    with opener() as handle:
-        data = handle.read()
-    if hashlib.sha256(data).hexdigest() != file.digest:
-        raise BadInput("ingest.changed_while_reading", file=file.label)
-    date1904 = unpackable(data, file.label) if zipped else False
-    return open_workbook(data, file.label, date1904)
+def _text(
+    source: Source, kind: str, encoding: str, certain: bool, facts: dict[str, Any]
+) -> Opened:
+    if kind == "json":
+        return Opened([JsonTable(source, encoding)], encoding=encoding, facts=facts)
+    return Opened([TextTable(source, encoding, certain)], encoding=encoding, facts=facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -53,25 +53,37 @@ class Batch:
 
 @dataclass(frozen=True)
 class Odd:
-    """A record that is not part of the columns; ``rule`` is a quarantine rule or ``totals``."""
+    """A record that is not part of the columns; ``rule`` is a quarantine rule or ``totals``.
+
+    ``cells``: how many it has; ``lines``: how many further lines of the file it takes up;
+    ``mark``: what it begins with, if comments begin with such a sign.
+    """
 
     row: int
     rule: str
+    cells: int = 0
+    lines: int = 0
+    mark: str = ""
 
 
 class RawTable(Protocol):
     """A sheet or file that may hold a table.
 
     ``head`` are its first records, title rows and header among them; ``odd`` grows while the
-    batches are drawn and is complete at their end.
+    batches are drawn and is complete at their end, and so is ``info``: what else was noticed, as
+    JSON-able data.
     """
 
     sheet: str
     head: list[Line]
     odd: list[Odd]
+    info: dict[str, Any]
 
     def batches(self, header: int, width: int, wanted: Sequence[int]) -> Iterator[Batch]:
-        """Draw the records after ``head[header]``: the ``wanted`` columns of ``width``."""
+        """Draw the records after ``head[header]``: the ``wanted`` columns of ``width``.
+
+        ``header`` -1: the table has none, all records are drawn.
+        """
         ...
 
 
@@ -83,7 +95,7 @@ class Opened:
     encoding: str = ""
     hidden: int = 0
     date1904: bool = False
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def letter(position: int) -> str:

@@ -1,17 +1,14 @@
-"""Bytes to text: which encoding a file is in, and the file as a stream of UTF-8.
+"""Bytes to text: a file as a stream of UTF-8.
 
-Detection looks at the beginning only and names candidates in order of likelihood; the stream then
-decodes strictly to the end, and a candidate that fails there is given up for the next one. GB18030
-stands for GB2312 and GBK, which it contains. Nothing is ever replaced by U+FFFD.
-
-Not promised: GB18030 and Big5 share most byte pairs. Which of the two a text is in is judged by how
-many of its characters belong to the common ones of each, so a text of a few characters may be taken
-for the wrong one; its header is then not found and the file is refused, not misread.
+The stream decodes strictly to the end; an encoding that fails there is given up for the next one
+(see ``encodings``). GB18030 stands for GB2312 and GBK, which it contains. Nothing is ever replaced
+by U+FFFD.
 """
 
 from __future__ import annotations
 
 import codecs
+import csv
 import hashlib
 import io
 import re
@@ -21,41 +18,17 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from safehands.errors import TruncatedFile, WrongEncoding
+from safehands.errors import BadInput, TruncatedFile, WrongEncoding
+from safehands.ingest.dialect import Dialect
+from safehands.ingest.encodings import HEAD_BYTES, bom_length
+from safehands.ingest.limits import BLOCK
+from safehands.ingest.rewrite import rewritten
 
-__all__ = ["HEAD_BYTES", "Utf8Stream", "candidates", "head_text"]
+__all__ = ["HEAD_BYTES", "Utf8Stream", "head_text", "lines_of"]
 
-HEAD_BYTES = 256 * 1024
-"""How much of a file is looked at to find encoding, delimiter, header and column kinds."""
-
-_BLOCK = 4 * 1024 * 1024
-_BOMS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_ODD_CHARACTERS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
+_ODD_CHARACTERS = re.compile("[\x00\x02-\x08\x0b\x0e-\x1b\x7f\ufffd]")
 _MOSTLY = 0.01
-_DECISIVE = 12  # Text in another encoding that passes for UTF-8 over a dozen bytes is not met.
-
-
-def candidates(head: bytes, file: str) -> list[str]:
-    """Return the encodings to try, likeliest first; ``head`` is the file's beginning.
-
-    Raises ``WrongEncoding`` when no encoding we read could hold these bytes.
-    """
-    for bom, name in _BOMS:
-        if head.startswith(bom):
-            return [name]
-    if b"\0" in head:
-        return [_utf16(head, file)]
-    utf8 = _decodes(head, "utf-8")
-    if utf8 and sum(byte > 0x7F for byte in head[:4096]) > _DECISIVE:
-        return ["utf-8"]
-    others = [name for name in _chinese(head) if _decodes(head, name)]
-    if not utf8 and not others:
-        raise WrongEncoding("ingest.wrong_encoding", file=file)
-    return ["utf-8", *others] if utf8 else others
+_TAIL = 64 * 1024
 
 
 def head_text(head: bytes, encoding: str, file: str) -> str:
@@ -63,7 +36,7 @@ def head_text(head: bytes, encoding: str, file: str) -> str:
 
     Raises ``WrongEncoding`` when more than one character in a hundred is a control character.
     """
-    body = head[_bom_length(head, encoding) :]
+    body = head[bom_length(head, encoding) :]
     try:
         text = codecs.getincrementaldecoder(encoding)("strict").decode(body, final=False)
     except UnicodeDecodeError:
@@ -76,17 +49,28 @@ def head_text(head: bytes, encoding: str, file: str) -> str:
 class Utf8Stream(io.RawIOBase):
     """A file as UTF-8 bytes from ``skip`` bytes of text onwards, with what is learnt on the way.
 
-    ``digest`` (SHA-256 hex of the raw bytes) and ``newlines``, ``quotes`` and ``tail`` (of the
+    With a ``dialect`` that is not plain, the text is in its normal form (see ``rewrite``), and so
+    is ``skip``. ``digest`` (SHA-256 hex of the raw bytes) and ``newlines``, ``quotes`` and ``tail`` (of the
     text after ``skip``) are complete once ``read`` has returned nothing. Problems are kept in
     ``problem`` as well as raised, because a caller in C++ may wrap what passes through it.
     """
 
-    def __init__(self, raw: BinaryIO, encoding: str, file: str, skip: int = 0) -> None:
-        self.problem: TruncatedFile | WrongEncoding | None = None
+    def __init__(
+        self,
+        raw: BinaryIO,
+        encoding: str,
+        file: str,
+        skip: int = 0,
+        dialect: Dialect | None = None,
+    ) -> None:
+        self.problem: BadInput | None = None
         self.quotes = self.newlines = 0
         self.tail = b""
+        self._quote = (dialect.quote.encode() if dialect else b"") or b'"'
         self._file, self._skip, self._hash = file, skip, hashlib.sha256()
         self._blocks = self._utf8_blocks(raw) if encoding == "utf-8" else self._other(raw, encoding)
+        if dialect is not None and not dialect.plain:
+            self._blocks = self._normal(self._blocks, dialect)
         self._rest = memoryview(b"")
 
     @property
@@ -103,7 +87,7 @@ class Utf8Stream(io.RawIOBase):
 
         Short answers would be blocks of their own to Arrow, and one without a line end an error.
         """
-        parts, missing = [], _BLOCK if size is None or size < 0 else size
+        parts, missing = [], BLOCK if size is None or size < 0 else size
         while missing and (part := self._some(missing)):
             parts.append(part)
             missing -= len(part)
@@ -128,8 +112,23 @@ class Utf8Stream(io.RawIOBase):
 
     def _count(self, block: bytes, start: int) -> None:
         self.newlines += block.count(b"\n", start)
-        self.quotes += block.count(b'"', start)
+        self.quotes += block.count(self._quote, start)
         self.tail = (self.tail + block[start:][-_TAIL:])[-_TAIL:]
+
+    def _normal(self, blocks: Iterator[bytes], dialect: Dialect) -> Iterator[bytes]:
+        records, size = [], 0
+        try:
+            for record in rewritten(lines_of(blocks), dialect):
+                records.append(record)
+                size += len(record)
+                if size > BLOCK // 4:
+                    yield "".join(records).encode()
+                    records, size = [], 0
+        except csv.Error:
+            limit = BLOCK // 1024
+            self.problem = BadInput("ingest.row_too_long", file=self._file, limit=limit)
+            raise self.problem from None
+        yield "".join(records).encode()
 
     def _raw_blocks(self, raw: BinaryIO, size: int) -> Iterator[bytes]:
         while block := raw.read(size):
@@ -138,7 +137,7 @@ class Utf8Stream(io.RawIOBase):
 
     def _utf8_blocks(self, raw: BinaryIO) -> Iterator[bytes]:
         carry, first = b"", True
-        for block in self._raw_blocks(raw, _BLOCK):
+        for block in self._raw_blocks(raw, BLOCK):
             whole = carry + (block.removeprefix(codecs.BOM_UTF8) if first else block)
             end, first = _character_end(whole), False
             self._check_utf8(whole, end)
@@ -160,8 +159,8 @@ class Utf8Stream(io.RawIOBase):
     def _other(self, raw: BinaryIO, encoding: str) -> Iterator[bytes]:
         decoder, first = codecs.getincrementaldecoder(encoding)("strict"), True
         # Two bytes of GB18030 or UTF-16 become up to three of UTF-8.
-        for block in self._raw_blocks(raw, _BLOCK // 2):
-            body = block[_bom_length(block, encoding) :] if first else block
+        for block in self._raw_blocks(raw, BLOCK // 2):
+            body = block[bom_length(block, encoding) :] if first else block
             first = False
             yield self._decoded(decoder, body)
         try:
@@ -179,7 +178,8 @@ class Utf8Stream(io.RawIOBase):
 
     def _check_nul(self, block: bytes) -> None:
         if b"\0" in block:
-            self._wrong()
+            self.problem = WrongEncoding("ingest.nul_bytes", file=self._file)
+            raise self.problem
 
     def _wrong(self) -> None:
         self.problem = WrongEncoding("ingest.wrong_encoding", file=self._file)
@@ -188,9 +188,6 @@ class Utf8Stream(io.RawIOBase):
     def _cut(self) -> None:
         self.problem = TruncatedFile("ingest.cut_character", file=self._file)
         raise self.problem from None
-
-
-_TAIL = 64 * 1024
 
 
 def _character_end(block: bytes) -> int:
@@ -204,41 +201,15 @@ def _character_end(block: bytes) -> int:
     return end
 
 
-def _bom_length(head: bytes, encoding: str) -> int:
-    return next((len(bom) for bom, name in _BOMS if name == encoding and head.startswith(bom)), 0)
-
-
-def _utf16(head: bytes, file: str) -> str:
-    # Without a BOM, the zero bytes of ASCII characters (digits, delimiters) give the order away.
-    even, odd = head[0::2].count(0), head[1::2].count(0)
-    if min(even, odd) * 20 > max(even, odd) or max(even, odd) * 10 < len(head):
-        raise WrongEncoding("ingest.wrong_encoding", file=file)
-    return "utf-16-le" if odd > even else "utf-16-be"
-
-
-def _decodes(head: bytes, encoding: str) -> bool:
-    try:
-        codecs.getincrementaldecoder(encoding)("strict").decode(head, final=False)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _chinese(head: bytes) -> tuple[str, str]:
-    first = _common(head, "gb18030", "gb2312") >= _common(head, "big5", "big5")
-    return ("gb18030", "big5") if first else ("big5", "gb18030")
-
-
-def _common(head: bytes, encoding: str, inner: str) -> float:
-    """Return the share of common characters (level 1 of the national set) among non-ASCII ones."""
-    text = head.decode(encoding, errors="replace")
-    wide = [c for c in text if c > "\x7f"][:4096]
-    level = sum(_level_one(c.encode(inner, errors="ignore"), inner) for c in wide)
-    return level / len(wide) if wide else 0.0
-
-
-def _level_one(pair: bytes, inner: str) -> bool:
-    if len(pair) != 2:
-        return False
-    low, high = (0xB0, 0xD7) if inner == "gb2312" else (0xA4, 0xC6)
-    return low <= pair[0] <= high or pair[0] in (0xA1, 0xA3)
+def lines_of(blocks: Iterator[bytes]) -> Iterator[str]:
+    """Yield the lines of UTF-8 blocks of whole characters, each with its line end."""
+    carry = ""
+    for block in blocks:
+        lines = list(io.StringIO(carry + block.decode("utf-8"), newline=""))
+        # The last line may go on in the next block, and so may a line end of two characters.
+        carry = lines.pop() if lines and not lines[-1].endswith("\n") else ""
+        if len(carry) > BLOCK:
+            raise csv.Error("line too long")
+        yield from lines
+    if carry:
+        yield carry

@@ -9,26 +9,26 @@ from __future__ import annotations
 import pyrage
 
 from safehands.errors import KeyProblem
-from safehands.keys.provider import FileProvider
+from safehands.keys.provider import KeyProvider
 
 __all__ = ["decrypt", "encrypt", "identity", "make_identity", "recipient"]
 
 _NAME = "backup-identity"
 
 
-def make_identity(provider: FileProvider) -> str:
+def make_identity(provider: KeyProvider) -> str:
     """Make the backup identity unless there is one; return its public recipient."""
     if not provider.has(_NAME):
         provider.create(_NAME, str(pyrage.x25519.Identity.generate()).encode())
     return recipient(provider)
 
 
-def recipient(provider: FileProvider) -> str:
+def recipient(provider: KeyProvider) -> str:
     """Return the public recipient (``age1…``) of the backup identity."""
     return str(pyrage.x25519.Identity.from_str(identity(provider)).to_public())
 
 
-def identity(provider: FileProvider) -> str:
+def identity(provider: KeyProvider) -> str:
     """Return the secret identity (``AGE-SECRET-KEY-1…``): for prove and restore_drill only."""
     return provider.get(_NAME).decode()
 

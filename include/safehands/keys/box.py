@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safehands.errors import KeyProblem
-from safehands.keys.provider import FileProvider
+from safehands.keys.provider import KeyProvider
 from safehands.keys.secret import Secret, opened
 
 __all__ = ["DayBox", "day_name"]
@@ -27,24 +27,30 @@ def day_name(kind: str, station: str, day: str) -> str:
 
 
 class DayBox(Secret):
-    """Seals and opens bytes under one station's key of one day (AES-256-GCM)."""
+    """Seals and opens bytes under one station's key of one day (AES-256-GCM).
 
-    def __init__(self, provider: FileProvider, kind: str, station: str, day: str) -> None:
+    The key is made by the first ``seal``. Opening never makes one: a destroyed key stays destroyed.
+    """
+
+    def __init__(self, provider: KeyProvider, kind: str, station: str, day: str) -> None:
         self.key_id = day_name(kind, station, day)
-        self._cipher = AESGCM(provider.create(self.key_id))
+        self._provider = provider
 
     def seal(self, rows: Sequence[bytes]) -> list[bytes]:
         """Encrypt each row: version byte, nonce, ciphertext bound to the box's name."""
         context = self.key_id.encode()
         nonces = [os.urandom(12) for _ in rows]
-        encrypt = self._cipher.encrypt
+        encrypt = AESGCM(self._provider.create(self.key_id)).encrypt
         return [
             _VERSION + n + encrypt(n, row, context) for n, row in zip(nonces, rows, strict=True)
         ]
 
     def unseal(self, rows: Sequence[bytes]) -> list[bytes]:
-        """Decrypt rows. Raises ``KeyProblem`` for a row of another box or changed bytes."""
-        context, cipher = self.key_id.encode(), self._cipher
+        """Decrypt rows.
+
+        Raises ``KeyProblem`` for a row of another box, changed bytes, or a key that is gone.
+        """
+        context, cipher = self.key_id.encode(), AESGCM(self._provider.get(self.key_id))
         try:
             if any(row[:1] != _VERSION for row in rows):
                 raise InvalidTag

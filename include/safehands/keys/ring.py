@@ -2,20 +2,24 @@
 
 Derivation (``H`` is HMAC-SHA256, ``|`` joins length-prefixed parts)::
 
-    epoch key ─┬ H("lookup") ─ lookup  = H(kind | canonical value), first 128 bits
+    epoch key ─┬ H("lookup") ─ lookup  = H(tombstone token), first 128 bits
                └ H("salt")   ─ AES-256-GCM over each person's 16-byte salt
     data key  ─┬ H("subject") ─ subject key = H(salt) ─ AES-256-GCM over the person's record
                ├ H("waybill") ─ waybill token = H(carrier | number), first 128 bits
-               └ H("custody") ─ key of a parcel in custody that belongs to no known person
+               └ H("custody") ─ salt of a parcel in custody that belongs to no known person
     tombstone key ─ tombstone token = H(kind | canonical value), first 128 bits; never rotates
+
+The branches "waybill" and "custody" are those of the first data key for good (ADR 0007): they are
+kept by themselves once that key is replaced. The branch "subject" changes with every data key.
 
 A sealed record is ``0x01``, key version (2 bytes), nonce (12 bytes), AES-256-GCM ciphertext. Its
 associated data binds controller, owner of the record, kind, schema and key version, so that a
-ciphertext moved to another person, controller, kind or version does not open. Plaintexts are
-padded with spaces to a multiple of 64 bytes, which hides the length of a name.
+ciphertext moved to another person, controller, kind or version does not open. While a data key is
+being replaced, records of the one before open too; older ones are refused. Plaintexts are padded
+with spaces to a multiple of 64 bytes, which hides the length of a name.
 
-Not promised: whoever holds a lookup key can enumerate all 7×10⁹ mobile numbers in hours. The key
-is the secret, not the token.
+Not promised: whoever holds a lookup key and the tombstone key can enumerate all 7×10⁹ mobile
+numbers in hours. The keys are the secret, not the token.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +39,17 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from safehands.errors import KeyProblem
-from safehands.keys.provider import FileProvider, key_id
+from safehands.keys.provider import KeyProvider, key_id
 from safehands.keys.secret import Secret, opened
 
-__all__ = ["KeyRing", "WrappedKeys", "new_wrapped_keys"]
+__all__ = [
+    "KeyRing",
+    "WrappedKeys",
+    "data_purpose",
+    "new_wrapped_keys",
+    "token_branches",
+    "tokens_purpose",
+]
 
 Tokens = npt.NDArray[np.void]
 
@@ -49,20 +60,26 @@ _PAD = 64
 
 @dataclass(frozen=True)
 class WrappedKeys:
-    """A controller's keys as they lie in the database, wrapped by the root key."""
+    """A controller's keys as they lie in the database, wrapped by the root key.
+
+    ``tokens``: the branches of the first data key that are kept (``None``: that key is in use).
+    ``former``: data keys that records may still need, by version.
+    """
 
     controller: str
     data_version: int
     data: bytes = field(repr=False)
     tombstone: bytes = field(repr=False)
     suppression: bytes = field(repr=False)
+    tokens: bytes | None = field(default=None, repr=False)
+    former: Mapping[int, bytes] = field(default_factory=dict, repr=False)
 
 
-def new_wrapped_keys(provider: FileProvider, controller: str) -> WrappedKeys:
+def new_wrapped_keys(provider: KeyProvider, controller: str) -> WrappedKeys:
     """Make a controller's random data, tombstone and suppression keys, wrapped."""
     kinds = ("data", "tombstone", "suppression")
-    wrapped = [provider.wrap(os.urandom(32), f"{kind}/{controller}/1") for kind in kinds]
-    return WrappedKeys(controller, 1, *wrapped)
+    wrapped = {kind: provider.wrap(os.urandom(32), f"{kind}/{controller}/1") for kind in kinds}
+    return WrappedKeys(controller, 1, wrapped["data"], wrapped["tombstone"], wrapped["suppression"])
 
 
 class KeyRing(Secret):
@@ -72,28 +89,48 @@ class KeyRing(Secret):
     """
 
     def __init__(
-        self, controller: str, version: int, epoch: int, data: bytes, tombstone: bytes, now: bytes
+        self,
+        controller: str,
+        version: int,
+        epoch: int,
+        data: bytes,
+        tombstone: bytes,
+        now: bytes,
+        *,
+        tokens: bytes | None = None,
+        former: Mapping[int, bytes] | None = None,
     ) -> None:
         self.controller, self.version, self.epoch = controller, version, epoch
         self.key_id = f"{controller} data:{version}:{key_id(data)} epoch:{epoch}:{key_id(now)}"
         self._lookup = _Mac(_derive(now, "lookup"))
         self._salts = AESGCM(_derive(now, "salt"))
-        self._subject = _Mac(_derive(data, "subject"))
-        self._waybill = _Mac(_derive(data, "waybill"))
-        self._custody = _Mac(_derive(data, "custody"))
+        branches = tokens if tokens is not None else token_branches(data)
+        self._waybill, self._custody = _Mac(branches[:32]), _Mac(branches[32:])
+        keys = {**(former or {}), version: data}
+        self._subjects = {v: _Mac(_derive(key, "subject")) for v, key in keys.items()}
         self._tombstone = _Mac(_derive(tombstone, "tombstone"))
 
     @classmethod
-    def open(cls, provider: FileProvider, wrapped: WrappedKeys, epoch: int) -> KeyRing:
+    def open(cls, provider: KeyProvider, wrapped: WrappedKeys, epoch: int) -> KeyRing:
         """Unwrap a controller's keys.
 
         Raises ``KeyProblem`` when the root key is wrong or the epoch key is missing.
         """
         name = wrapped.controller
-        data = provider.unwrap(wrapped.data, f"data/{name}/{wrapped.data_version}")
+        data = provider.unwrap(wrapped.data, data_purpose(name, wrapped.data_version))
         tombstone = provider.unwrap(wrapped.tombstone, f"tombstone/{name}/1")
-        epoch_key = provider.get(f"epoch/{name}/{epoch}")
-        return cls(name, wrapped.data_version, epoch, data, tombstone, epoch_key)
+        kept = wrapped.tokens
+        former = wrapped.former.items()
+        return cls(
+            name,
+            wrapped.data_version,
+            epoch,
+            data,
+            tombstone,
+            provider.get(f"epoch/{name}/{epoch}"),
+            tokens=None if kept is None else provider.unwrap(kept, tokens_purpose(name)),
+            former={v: provider.unwrap(w, data_purpose(name, v)) for v, w in former},
+        )
 
     def describe(self) -> dict[str, str | int]:
         """Return what may be shown: controller, versions and key ids."""
@@ -101,8 +138,15 @@ class KeyRing(Secret):
 
     def lookups(self, kind: str, values: Iterable[str]) -> Tokens:
         """Return the lookup of each canonical value (e.g. kind ``mobile``), ``V16``, in order."""
-        prefix = _part(kind)
-        return self._lookup.tokens([prefix + _part(value) for value in values])
+        return self.lookups_of(self.tombstones(kind, values))
+
+    def lookups_of(self, graves: Tokens) -> Tokens:
+        """Return the lookups that belong to tombstone tokens, both ``V16``, in order.
+
+        A new epoch needs new lookups of people whose numbers are masked by then; their tombstone
+        tokens lie wrapped beside their salts.
+        """
+        return self._lookup.tokens(graves.tolist())
 
     def tombstones(self, kind: str, values: Iterable[str]) -> Tokens:
         """Return the tombstone token of each canonical value, ``V16``, in order."""
@@ -151,7 +195,7 @@ class KeyRing(Secret):
     ) -> list[bytes]:
         """Encrypt each record under its person's own key. No nonce can be given from outside."""
         head = _SEALED + self.version.to_bytes(2, "big")
-        context, subject_key = self._context(kind, self.version), self._subject
+        context, subject_key = self._context(kind, self.version), self._subjects[self.version]
         return [
             _encrypt(AESGCM(subject_key(salt)), head, _padded(text), context + owner)
             for owner, salt, text in zip(owners, salts, plain, strict=True)
@@ -160,14 +204,23 @@ class KeyRing(Secret):
     def unseal(
         self, kind: str, owners: Sequence[bytes], salts: Sequence[bytes], sealed: Sequence[bytes]
     ) -> list[bytes]:
-        """Decrypt records. Raises ``KeyProblem`` for one moved, changed or of another version."""
-        context, subject_key = self._context(kind, self.version), self._subject
-        head = _SEALED + self.version.to_bytes(2, "big")
+        """Decrypt records of the data keys this ring has.
+
+        Raises ``KeyProblem`` for one moved or changed, and for one below the minimum version.
+        """
+        heads = {
+            _SEALED + v.to_bytes(2, "big"): (mac, self._context(kind, v))
+            for v, mac in self._subjects.items()
+        }
         try:
             return [
-                _decrypt(AESGCM(subject_key(salt)), head, blob, context + owner)
+                _decrypt(blob, heads, salt, owner)
                 for owner, salt, blob in zip(owners, salts, sealed, strict=True)
             ]
+        except KeyError:
+            raise KeyProblem(
+                "keys.no_such_version", id=self.key_id, minimum=min(self._subjects)
+            ) from None
         except InvalidTag:
             raise KeyProblem("keys.does_not_open", id=self.key_id) from None
 
@@ -181,6 +234,21 @@ class KeyRing(Secret):
     def _context(self, kind: str, version: int) -> bytes:
         numbers = _SCHEMA.to_bytes(2, "big") + version.to_bytes(2, "big")
         return _part("record") + _part(self.controller) + _part(kind) + numbers
+
+
+def data_purpose(controller: str, version: int) -> str:
+    """Return what a wrapped data key is bound to."""
+    return f"data/{controller}/{version}"
+
+
+def tokens_purpose(controller: str) -> str:
+    """Return what the kept branches of the first data key are bound to when wrapped."""
+    return f"tokens/{controller}/1"
+
+
+def token_branches(data: bytes) -> bytes:
+    """Return the branches "waybill" and "custody" of a data key, 32 bytes each."""
+    return _derive(data, "waybill") + _derive(data, "custody")
 
 
 def _derive(key: bytes, label: str) -> bytes:
@@ -231,7 +299,8 @@ def _encrypt(cipher: AESGCM, head: bytes, text: bytes, context: bytes) -> bytes:
     return head + nonce + cipher.encrypt(nonce, text, context)
 
 
-def _decrypt(cipher: AESGCM, head: bytes, blob: bytes, context: bytes) -> bytes:
-    if blob[:3] != head:
-        raise InvalidTag
-    return opened(cipher, blob[3:], context).rstrip(b" ")
+def _decrypt(
+    blob: bytes, heads: Mapping[bytes, tuple[_Mac, bytes]], salt: bytes, owner: bytes
+) -> bytes:
+    subject_key, context = heads[blob[:3]]
+    return opened(AESGCM(subject_key(salt)), blob[3:], context + owner).rstrip(b" ")

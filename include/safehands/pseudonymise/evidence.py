@@ -15,7 +15,8 @@ from sqlalchemy import Connection, text
 from safehands import journal
 from safehands.artifacts import read_artifact
 from safehands.datasets import Handoff
-from safehands.keys import DayBox, FileProvider
+from safehands.errors import StepFailed
+from safehands.keys import DayBox, KeyProvider
 from safehands.night import Night
 from safehands.store import driver
 from safehands.store.register import Owner
@@ -48,7 +49,7 @@ def open_batches(
 
 def record(
     connection: Connection,
-    provider: FileProvider,
+    provider: KeyProvider,
     handoff: Handoff,
     night: Night,
     owner: Owner,
@@ -57,8 +58,10 @@ def record(
 ) -> None:
     """Write quarantine, quality results, step results and one ledger entry per step."""
     _quarantine(connection, provider, handoff, night, owner)
-    quality = [*handoff.details.get("quality", []), *pseudonymised]
-    _quality(connection, night, owner, quality)
+    if "waiting" not in handoff.details:
+        # A second try of single rows says nothing about the quality of an export.
+        quality = [*handoff.details.get("quality", []), *pseudonymised]
+        _quality(connection, night, owner, quality)
     for step in handoff.steps():
         _step(connection, night, handoff.shard.key, step)
         facts = {"counts": step["counts"], "reasons": step["reasons"], **_identity(handoff, night)}
@@ -76,8 +79,12 @@ def _identity(handoff: Handoff, night: Night) -> dict[str, Any]:
 
 
 def _quarantine(
-    connection: Connection, provider: FileProvider, handoff: Handoff, night: Night, owner: Owner
+    connection: Connection, provider: KeyProvider, handoff: Handoff, night: Night, owner: Owner
 ) -> None:
+    if "waiting" in handoff.details:
+        _wait_no_longer(connection, handoff, night)
+        return
+    _supersede(connection, handoff, night, owner)
     if "quarantine" not in handoff.artifacts:
         return
     table = read_artifact(handoff.artifacts["quarantine"], night.key)
@@ -88,6 +95,43 @@ def _quarantine(
         box = DayBox(provider, "quarantine", stations[index], night.business_date.isoformat())
         sealed = box.seal([p.encode() for p in rows["payload"].to_pylist()])
         _copy_quarantine(connection, night, owner, batches[index], rows, sealed)
+
+
+def _wait_no_longer(connection: Connection, handoff: Handoff, night: Night) -> None:
+    """Rows that were tried again and are in the store leave; the others say why they stay.
+
+    They keep their day and so the end of their time: a second try is no reason to hold them longer.
+    """
+    again: dict[tuple[Any, ...], tuple[str, str]] = {}
+    if "quarantine" in handoff.artifacts:
+        table = read_artifact(handoff.artifacts["quarantine"], night.key)
+        names = ("_file", "_sheet", "_row", "dataset", "rule", "column")
+        for *place, rule, column in zip(*(table[n].to_pylist() for n in names), strict=True):
+            again[tuple(place)] = (rule, column)
+    waiting = [(row, tuple(place)) for row, *place in handoff.details["waiting"]]
+    stay = [
+        {"id": row, "rule": again[place][0], "column": again[place][1]}
+        for row, place in waiting
+        if place in again
+    ]
+    if stay:
+        connection.execute(text(_STAYS), stay)
+    values = {"ids": [row for row, place in waiting if place not in again]}
+    left = connection.execute(text("DELETE FROM quarantine WHERE id = ANY(:ids)"), values).rowcount
+    if left != len(values["ids"]):
+        raise StepFailed("step.waiting_changed", rows=len(values["ids"]) - left)
+
+
+def _supersede(connection: Connection, handoff: Handoff, night: Night, owner: Owner) -> None:
+    """Rows of the same file that wait since an earlier policy were read anew just now."""
+    for file in handoff.shard.files:
+        values = {
+            "controller": owner.id,
+            "station": owner.stations[file.station],
+            "file": file.identity,
+            "policy": night.policy.digest,
+        }
+        connection.execute(text(_SUPERSEDED), values)
 
 
 def _copy_quarantine(
@@ -164,6 +208,12 @@ _QUARANTINE = (
     "INSERT INTO quarantine (controller_id, batch_id, day, dataset, sheet, row_number, rule,"
     " column_name, sealed) SELECT :controller, :batch, :day, dataset, sheet, row_number, rule,"
     " column_name, sealed FROM incoming_quarantine"
+)
+_STAYS = "UPDATE quarantine SET rule = :rule, column_name = :column WHERE id = :id"
+_SUPERSEDED = (
+    "DELETE FROM quarantine q USING batch b WHERE b.id = q.batch_id"
+    " AND q.controller_id = :controller AND b.station_id = :station"
+    " AND b.file_digest = :file AND b.policy_digest <> :policy"
 )
 _QUALITY = (
     "INSERT INTO quality_result (controller_id, run, business_date, station, dataset, suite, rule,"

@@ -43,7 +43,10 @@ class Sightings:
 
 @dataclass(frozen=True)
 class People:
-    """One entry per segment, ordered by phone and time, plus each sighting's segment."""
+    """One entry per segment, ordered by phone and time, plus each sighting's segment.
+
+    ``name_at`` and ``address_at``: when the value was given (microseconds since 1970).
+    """
 
     phone: Ints
     first: Ints
@@ -51,6 +54,8 @@ class People:
     active: Ints
     name: Ints
     address: Ints
+    name_at: Ints
+    address_at: Ints
     of_sighting: Ints
 
 
@@ -83,13 +88,17 @@ def segments(seen: Sightings, reissue_micros: int) -> People:
     of_sighting[order] = number
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(order)) - 1 if len(first) else first
+    named, name_at = _latest(number, name, at, len(first))
+    placed, address_at = _latest(number, seen.address[order], at, len(first))
     return People(
         phone=phone[first],
         first=at[first],
         last=at[last],
         active=_max_per(number, seen.active[order], len(first)),
-        name=_latest(number, name, len(first)),
-        address=_latest(number, seen.address[order], len(first)),
+        name=named,
+        address=placed,
+        name_at=name_at,
+        address_at=address_at,
         of_sighting=of_sighting,
     )
 
@@ -131,10 +140,12 @@ def _max_per(number: Ints, values: Ints, count: int) -> Ints:
     return highest
 
 
-def _latest(number: Ints, values: Ints, count: int) -> Ints:
-    """Return each segment's last value that is given; sightings are in order of time."""
+def _latest(number: Ints, values: Ints, at: Ints, count: int) -> tuple[Ints, Ints]:
+    """Return each segment's last value that is given and when; sightings are in order of time."""
     latest = np.full(count, NONE, dtype=np.int64)
+    when = np.zeros(count, dtype=np.int64)
     given = values != NONE
     # NumPy keeps the last of several values assigned to one position.
     latest[number[given]] = values[given]
-    return latest
+    when[number[given]] = at[given]
+    return latest, when

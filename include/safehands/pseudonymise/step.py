@@ -21,11 +21,14 @@ from safehands.artifacts import read_artifact
 from safehands.datasets import Handoff
 from safehands.keys import KeyRing
 from safehands.night import SHANGHAI, Night
-from safehands.pseudonymise import evidence, load, parcels, people, vault
+from safehands.pseudonymise import evidence, listing, load, parcels, people, vault
+from safehands.pseudonymise.returned import without_unopened
+from safehands.pseudonymise.undated import dated
 from safehands.store import Store, driver, lock
 from safehands.store.bulk import INFINITY
 from safehands.store.effects import Claim, find, input_digest, make
 from safehands.store.register import Owner, open_ring, owners
+from safehands.vault.restrict import kept_out, parcels_kept_out
 
 __all__ = ["Check", "claim_of", "pseudonymise"]
 
@@ -57,7 +60,8 @@ def pseudonymise(
 
     Counts: ``in``, ``out`` (parcels in the store after it), ``new``, ``changed``, ``unchanged``,
     ``duplicates``, ``erased_before`` (rows of people removed earlier, kept out), ``people`` and
-    ``new_people``.
+    ``new_people``; ``restricted_before`` where rows of restricted people, or of parcels that are
+    stored only, were kept out (PIPL 47 ¶2).
 
     Raises ``KeyProblem`` before anything is written, and what ``check`` raises.
     """
@@ -90,12 +94,22 @@ def _write(
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
     batches = evidence.open_batches(connection, work.handoff, work.night, work.owner)
     rows = sum(t.num_rows for t in tables.values() if t is not None)
-    kept, erased = _without_erased(connection, work, tables)
+    kept = dated(connection, work.ring, tables)
+    graves = _graves(connection)
+    kept, older = _without(kept, graves, work)
+    kept, unopened = without_unopened(connection, work.ring, kept)
+    erased = older + unopened
+    kept, restricted = _without(kept, kept_out(connection, work.ring), work)
+    if kept["parcels"] is not None:
+        free, stored = _without_stored(connection, work, kept["parcels"])
+        kept, restricted = {**kept, "parcels": free}, restricted + stored
     seen = _sightings(work.night, kept)
     folk = people.segments(seen, work.night.policy.reissue_after_days * 86_400_000_000)
     held = _vault(connection, work, folk, seen)
     counts = {"in": rows, "erased_before": erased, "people": len(set(held.ids))}
     counts["new_people"] = len(held.new)
+    if restricted:
+        counts["restricted_before"] = restricted
     quality: list[dict[str, Any]] = []
     if kept["parcels"] is not None:
         part = folk.of_sighting[: kept["parcels"].num_rows]
@@ -112,7 +126,30 @@ def _write(
             batches,
             _start(work.night),
         )
+    if listed := _list_people(connection, work, kept, folk, held):
+        counts["listed"] = counts.get("listed", 0) + listed
     return counts, quality
+
+
+def _list_people(
+    connection: Connection,
+    work: _Work,
+    tables: dict[str, pa.Table | None],
+    folk: people.People,
+    held: vault.Vault,
+) -> int:
+    """Remember whom full exports of customers and preferences list."""
+    start, listed = 0, 0
+    for name, table in tables.items():
+        rows = 0 if table is None else table.num_rows
+        full = listing.full_files(connection, work.handoff.shard, work.owner, name)
+        if table is not None and rows and name != "parcels" and full.any():
+            subjects = load.subjects_of(held.ids, folk.of_sighting[start : start + rows])
+            files = table["_file"].to_numpy()
+            where = (_stations(work)[files], full[files])
+            listed += listing.remember(connection, work.night, work.owner, name, subjects, *where)
+        start += rows
+    return listed
 
 
 def _vault(
@@ -158,6 +195,10 @@ def _parcels(
     )
     held_by = load.Holders(work.ring, held, of_row)
     load.custody(connection, work.owner.id, keep, table, held_by, reuse_days)
+    full = listing.full_files(connection, work.handoff.shard, work.owner, "parcels")[keep.file]
+    where = (stations[keep.file], full)
+    listed = listing.remember(connection, work.night, work.owner, "parcels", keep.waybill, *where)
+    counts |= {"listed": listed} if listed else {}
     return {**counts, "duplicates": table.num_rows - len(keep)}, quality
 
 
@@ -214,22 +255,36 @@ _PART: dict[str, Callable[[pa.Table, int], dict[str, Any]]] = {
 _TIME_COLUMN = {"parcels": "arrived_at", "customers": "updated_at", "preferences": "updated_at"}
 
 
-def _without_erased(
-    connection: Connection, work: _Work, tables: dict[str, pa.Table | None]
+def _without(
+    tables: dict[str, pa.Table | None], ends: dict[bytes, int], work: _Work
 ) -> tuple[dict[str, pa.Table | None], int]:
-    """Keep out rows of people who were removed, unless the row is later than the removal."""
-    graves = _graves(connection)
-    if not graves:
+    """Keep out rows of people who were removed or restricted, unless the row is later."""
+    if not ends:
         return tables, 0
     kept: dict[str, pa.Table | None] = {}
     removed = 0
     for name, table in tables.items():
         kept[name] = table
         if table is not None:
-            alive = _alive(table, _TIME_COLUMN[name], graves, work)
+            alive = _alive(table, _TIME_COLUMN[name], ends, work)
             kept[name] = table.filter(pa.array(alive))
             removed += int(table.num_rows - alive.sum())
     return kept, removed
+
+
+def _without_stored(connection: Connection, work: _Work, table: pa.Table) -> tuple[pa.Table, int]:
+    """Keep out parcels that are stored only, whatever number the row shows by now."""
+    stored = parcels_kept_out(connection)
+    if not stored:
+        return table, 0
+    tokens = work.ring.waybills(table["carrier"].to_numpy(), table["waybill_no"]).tolist()
+    arrived = parcels.micros(table["arrived_at"], 0).tolist()
+    reuse = work.night.policy.waybill_reuse_days * 86_400_000_000
+    alive = [
+        all(abs(at - then) >= reuse for then in stored.get(token, ()))
+        for token, at in zip(tokens, arrived, strict=True)
+    ]
+    return table.filter(pa.array(alive, pa.bool_())), len(alive) - sum(alive)
 
 
 def _graves(connection: Connection) -> dict[bytes, int]:
@@ -246,7 +301,8 @@ def _alive(
     ends = [graves.get(token, -1) for token in tokens.tolist()]
     index = encoded.indices.fill_null(len(ends)).to_numpy(zero_copy_only=False)
     end = np.array([*ends, -1], dtype=np.int64)[index]
-    alive: npt.NDArray[np.bool_] = parcels.micros(table[column], _start(work.night)) > end
+    # A row without a date can't show that it is later.
+    alive: npt.NDArray[np.bool_] = parcels.micros(table[column], 0) > end
     return alive
 
 

@@ -23,11 +23,11 @@ from safehands.pseudonymise.people import NONE, People, Sightings
 from safehands.store import driver
 from safehands.store.bulk import Kind, by_width, copy_in, uuids
 from safehands.store.people import reseal
+from safehands.vault.record import FULL, MASKED, as_bytes, masked, opened, settled, was_called
+from safehands.vault.record import KIND as _RECORD
 
-__all__ = ["FULL", "MASKED", "Vault", "reconcile", "write"]
+__all__ = ["Vault", "reconcile", "write"]
 
-FULL, MASKED = 0, 1
-_RECORD = "person"
 _WRAPPED = "V60"
 _DAY = 86_400_000_000
 
@@ -91,7 +91,8 @@ def reconcile(
     count = len(people.phone)
     present = np.unique(people.phone)
     phones = [seen.phones[i] for i in present]
-    lookups, graves = ring.lookups("mobile", phones), ring.tombstones("mobile", phones)
+    graves = ring.tombstones("mobile", phones)
+    lookups = ring.lookups_of(graves)
     place = np.searchsorted(present, people.phone)
     of_segment = lookups[place]
     known = _fetch(connection, lookups)
@@ -160,16 +161,14 @@ def _named_alike(candidate: _Known, needed: _Needed, position: int, ring: KeyRin
     name = needed.people.name[position]
     if name == NONE:
         return True
-    shown = needed.seen.names[name]
     # A masked name may stand in a full record: the person came back without giving a name.
-    return _open(ring, candidate)["name"] in {"", shown, mask_name(shown)}
+    return was_called(_open(ring, candidate), needed.seen.names[name])
 
 
-def _open(ring: KeyRing, known: _Known) -> dict[str, str]:
+def _open(ring: KeyRing, known: _Known) -> dict[str, Any]:
     (secret,) = ring.unwrap_salts([known.subject], [known.wrapped])
     (plain,) = ring.unseal(_RECORD, [known.subject], [secret[:16]], [known.sealed])
-    record: dict[str, str] = json.loads(plain)
-    return record
+    return opened(plain)
 
 
 def _add_new(
@@ -229,8 +228,10 @@ def _random(count: int) -> list[bytes]:
     return [raw[i : i + 16] for i in range(0, len(raw), 16)]
 
 
-def _record(needed: _Needed, position: int, old: dict[str, str], detail: int) -> bytes:
+def _record(needed: _Needed, position: int, old: dict[str, Any], detail: int) -> bytes:
     people, seen = needed.people, needed.seen
+    if "history" in old:
+        return _corrected(needed, position, old, detail)
     phone = seen.phones[people.phone[position]]
     name = _value(seen.names, people.name[position], old.get("name", ""))
     address = _value(seen.addresses, people.address[position], old.get("address", ""))
@@ -239,6 +240,17 @@ def _record(needed: _Needed, position: int, old: dict[str, str], detail: int) ->
     # The encoder behind json.dumps, called for the two free texts alone: eight times faster.
     text = f'{{"address":{_quoted(address)},"name":{_quoted(name)},"phone":"{phone}"}}'
     return text.encode()
+
+
+def _corrected(needed: _Needed, position: int, old: dict[str, Any], detail: int) -> bytes:
+    """Return the record of somebody whose name or address was corrected: that stands (PIPL 46)."""
+    people, seen = needed.people, needed.seen
+    fresh = {**old, "phone": seen.phones[people.phone[position]]}
+    name = _value(seen.names, people.name[position], "")
+    address = _value(seen.addresses, people.address[position], "")
+    fresh["name"] = settled(old, "name", name, int(people.name_at[position]))
+    fresh["address"] = settled(old, "address", address, int(people.address_at[position]))
+    return as_bytes(masked(fresh) if detail == MASKED else fresh)
 
 
 def _value(values: Sequence[str], position: int, otherwise: str) -> str:

@@ -10,13 +10,17 @@ from safehands.settings import Settings
 
 __all__ = ["attention", "places", "warnings"]
 
+_NAMED = 8
+"""How many rules a line names; ``safehands rules check`` shows all."""
+
 
 def places(settings: Settings) -> dict[str, bool]:
     """Return what the machine itself shows: clear text in the landing folder, shared disks."""
     return {
         "landing_clear": not settings.archive_landing,
         "keys_on_one_disk": _disk(settings.keys) == _disk(settings.keys_second),
-        "backups_beside_store": _disk(settings.backups) == _disk(settings.home),
+        "backups_beside_store": not settings.backups_url
+        and _disk(settings.backups) == _disk(settings.home),
     }
 
 
@@ -36,9 +40,14 @@ def attention(
         _item("files_set_aside", len(aside)),
         _item("no_backup", int(stale)),
         _item("backup_lost", lost),
+        _item(
+            "drill_failed", int(evidence["drill"] is not None and not evidence["drill"]["passed"])
+        ),
         _item("overdue", overdue),
         _item("rows_set_aside", rows, files=len(places_of_rows)),
+        _item("unlisted", sum(row["rows"] for row in evidence["unlisted"])),
         _item("roles_unknown", unknown),
+        *_rules(evidence, "not_met"),
     ]
     return [item for item in found if item["params"]["count"]]
 
@@ -47,12 +56,25 @@ def warnings(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what holds every night until somebody changes the set-up."""
     shown = {
         "landing_clear": evidence["places"]["landing_clear"],
-        # Nothing in this version records an escrow, so it can't be taken for granted.
-        "no_escrow": True,
+        "no_escrow": not evidence["places"].get("escrow", False),
         "keys_on_one_disk": evidence["places"]["keys_on_one_disk"],
         "backups_beside_store": evidence["places"]["backups_beside_store"],
+        "no_drill": evidence["drill"] is None or evidence["drill"]["overdue"],
     }
-    return [{"key": key, "params": {}} for key, holds in shown.items() if holds]
+    unproved = [item for item in _rules(evidence, "no_evidence") if item["params"]["count"]]
+    return [*({"key": key, "params": {}} for key, holds in shown.items() if holds), *unproved]
+
+
+def _rules(evidence: Mapping[str, Any], outcome: str) -> list[dict[str, Any]]:
+    """Return rules and thresholds of gates with ``outcome``: how many, and the first by name."""
+    names = sorted({row["rule"] for row in evidence["rules"] if row["outcome"] == outcome})
+    bounds = [name for name in names if "/" in name]
+    rules = [name for name in names if "/" not in name]
+    found = {f"rules_{outcome}": rules, f"bounds_{outcome}": bounds}
+    return [
+        {"key": key, "params": {"count": len(group), "shown": ", ".join(group[:_NAMED])}}
+        for key, group in found.items()
+    ]
 
 
 def _item(key: str, count: int, **more: int) -> dict[str, Any]:

@@ -55,6 +55,7 @@ def compose(
         "owners": [{**o, "name": _owner(o)} for o in evidence["owners"]],
         "roles": evidence["roles"],
         "backup": evidence["backup"],
+        "drill": evidence["drill"],
         "checkpoint": moment["checkpoint"],
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from safehands.backuppolicy import load_backup_policy
 from safehands.datasets import safe_name
 from safehands.night import Night
 from safehands.store import Store
@@ -28,9 +29,9 @@ OWN_STEP = "report"
 def gather(night: Night, store: Store) -> dict[str, Any]:
     """Return the night's evidence as JSON types, in an order that depends on nothing else.
 
-    ``owners``, ``stations``, ``files``, ``quarantine``, ``waiting``, ``steps``, ``quality`` and
-    ``backup``. What a report itself adds to the store (its ledger entry, its step result, its
-    assessments) is left out, so that a second look finds the same.
+    ``owners``, ``stations``, ``files``, ``quarantine``, ``waiting``, ``unlisted``, ``steps``,
+    ``quality``, ``backup`` and ``drill``. What a report itself adds to the store (its ledger entry,
+    its step result, its assessments) is left out, so that a second look finds the same.
     """
     with store.begin() as connection:
         shared = _shared(connection, night)
@@ -44,6 +45,8 @@ def gather(night: Night, store: Store) -> dict[str, Any]:
         "owners": [{**kinds[one["code"]], **one["counts"]} for one in held],
         "quarantine": [row for one in held for row in one["quarantine"]],
         "waiting": sum(one["waiting"] for one in held),
+        "rules": [row for one in held for row in one["rules"]],
+        "unlisted": [row for one in held for row in one["unlisted"]],
     }
 
 
@@ -63,6 +66,7 @@ def _shared(connection: Connection, night: Night) -> dict[str, Any]:
         "steps": _steps(_rows(connection, _STEPS, values)),
         "quality": _rows(connection, _QUALITY, values),
         "backup": next(iter(_rows(connection, _BACKUP, values)), None),
+        "drill": _drill(connection, night),
     }
 
 
@@ -75,6 +79,8 @@ def _owner(store: Store, night: Night, owner: Owner) -> dict[str, Any]:
             "counts": _rows(connection, _COUNTS)[0],
             "quarantine": [{**row, "sheet": safe_name(row["sheet"])} for row in quarantine],
             "waiting": _rows(connection, _WAITING, values)[0]["rows"],
+            "rules": [{"owner": owner.code, **row} for row in _rows(connection, _RULES, values)],
+            "unlisted": _rows(connection, _UNLISTED),
         }
 
 
@@ -82,6 +88,18 @@ def _rows(
     connection: Connection, query: str, values: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(text(query), values or {}).mappings()]
+
+
+def _drill(connection: Connection, night: Night) -> dict[str, Any] | None:
+    """Return the newest restore drill, and whether one that passed is overdue by policy."""
+    found = _rows(connection, _DRILL, {"day": night.business_date})
+    if not found:
+        return None
+    every = load_backup_policy(night.settings.policy).drill.every_days
+    passed = found[0].pop("passed_day")
+    age = (night.business_date - passed).days if passed else every + 1
+    day = passed.isoformat() if passed else ""
+    return {**found[0], "passed_day": day, "overdue": age > every}
 
 
 def _file(row: dict[str, Any]) -> dict[str, Any]:
@@ -125,11 +143,12 @@ _STATIONS = (
 _FILES = (
     "SELECT s.code AS station, b.label, b.state, b.problem, b.facts FROM batch b"
     " JOIN station s ON s.id = b.station_id WHERE b.business_date = :day"
+    " AND b.run NOT LIKE 'retry-%'"
     " ORDER BY s.code, b.label, b.id"
 )
 _STEPS = (
     "SELECT step, counts, reasons, seconds FROM step_result"
-    " WHERE business_date = :day AND step <> :own ORDER BY id"
+    " WHERE business_date = :day AND step <> :own AND run NOT LIKE 'retry-%' ORDER BY id"
 )
 # A station that brought nothing tonight is shown with its newest verdicts, under their date. The
 # checks of the pseudonymised tables know a station by its number alone.
@@ -147,6 +166,14 @@ _BACKUP = (
     "SELECT business_date::text AS day, manifest, facts FROM backup"
     " WHERE business_date <= :day ORDER BY business_date DESC, id DESC LIMIT 1"
 )
+_DRILL = (
+    "SELECT business_date::text AS day, passed, manifest, older,"
+    " round(rto_seconds::numeric, 1)::float8 AS rto_seconds,"
+    " to_char(recovery_point AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD HH24:MI') AS recovery_point,"
+    " (SELECT max(p.business_date) FROM restore_drill p"
+    " WHERE p.passed AND p.business_date <= :day) AS passed_day"
+    " FROM restore_drill WHERE business_date <= :day ORDER BY id DESC LIMIT 1"
+)
 _COUNTS = (
     "SELECT (SELECT count(*) FROM subject) AS people, (SELECT count(*) FROM parcel) AS parcels,"
     " (SELECT count(*) FROM parcel WHERE subject_id IS NULL) AS unlinked,"
@@ -161,5 +188,18 @@ _QUARANTINE = (
     " WHERE q.day = :day GROUP BY q.rule, q.dataset, s.code, b.id, b.label, q.sheet, q.column_name"
     " ORDER BY q.rule, s.code, b.label, b.id, q.sheet, q.column_name"
 )
+# Who or what the newest full export of a station no longer lists, although an earlier one did.
+_UNLISTED = (
+    "SELECT s.code AS station, l.dataset, count(*) AS rows FROM listing l"
+    " JOIN station s ON s.id = l.station_id WHERE l.seen_on < (SELECT max(n.seen_on)"
+    " FROM listing n WHERE n.station_id = l.station_id AND n.dataset = l.dataset)"
+    " GROUP BY 1, 2 ORDER BY 1, 2"
+)
 _WAITING = "SELECT count(*) AS rows FROM quarantine WHERE day < :day"
 _CHECKPOINT = "SELECT size, note FROM ledger_checkpoint ORDER BY size DESC LIMIT 1"
+# Of the night's newest check, what isn't met and what nobody has shown; thresholds have a slash.
+_RULES = (
+    "SELECT rule, outcome FROM rule_result WHERE business_date = :day AND occasion = 'night'"
+    " AND outcome IN ('not_met', 'no_evidence') AND checked = (SELECT checked FROM rule_result"
+    " WHERE business_date = :day AND occasion = 'night' ORDER BY id DESC LIMIT 1) ORDER BY rule"
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from typing import Any
 
@@ -15,15 +16,17 @@ from safehands.store.register import owners
 __all__ = ["retention"]
 
 
-def retention(night: Night, store: Store) -> list[dict[str, Any]]:
+def retention(
+    night: Night, store: Store, of: Collection[str] | None = None
+) -> list[dict[str, Any]]:
     """Return per rule of policy: ``rule``, ``held`` rows, ``oldest`` in days (``None`` if none or
     not counted), ``overdue`` rows.
 
     Days are Asia/Shanghai calendar days up to the business date. Overdue means: past the time that
-    policy sets, and still there after tonight's purge.
+    policy sets, and still there after tonight's purge. ``of`` limits the rows to owners by code.
     """
     found = {name: _Held() for name in night.policy.retention}
-    for owner in owners(store).values():
+    for owner in (o for o in owners(store).values() if of is None or o.code in of):
         with store.begin(controller=owner.id) as connection:
             for rule in found.keys() & _QUERIES.keys():
                 found[rule].add(_held(connection, night, rule))
@@ -78,8 +81,10 @@ def _aged(event: str, source: str) -> str:
 
 # The conditions are those of the step purge, so that nothing it has to keep is called overdue.
 _QUERIES = {
-    "pickup_record": _aged("collected_at", "parcel WHERE collected_at IS NOT NULL"),
-    "never_collected": _aged("arrived_at", "parcel WHERE collected_at IS NULL"),
+    "pickup_record": _aged("collected_at", "parcel WHERE collected_at IS NOT NULL AND status <> 4"),
+    "never_collected": _aged("arrived_at", "parcel WHERE collected_at IS NULL AND status <> 4"),
+    "exception_record": _aged("arrived_at", "parcel WHERE status = 4"),
+    "access_record": _aged("at", "access_log"),
     "contact_detail": _aged(
         "event",
         "(SELECT CASE WHEN a.waits THEN NULL ELSE greatest(s.last_seen, a.newest) END AS event"

@@ -23,6 +23,7 @@ from safehands.report.exposure import exposure
 from safehands.report.page import edition, render
 from safehands.report.people import people_table
 from safehands.report.retention import retention
+from safehands.rotation.state import escrow_holds
 from safehands.store import Store, lock
 from safehands.store.effects import Claim, find, input_digest, make
 from safehands.store.register import owners
@@ -51,7 +52,8 @@ def report(
     Raises ``SetupProblem`` when the folder cannot be written. Promises nothing beyond the
     evidence: a judgement in it says "draft" until a person has made it.
     """
-    evidence = {**gather(night, store), "places": places(night.settings)}
+    shown = {**places(night.settings), "escrow": escrow_holds(store)}
+    evidence = {**gather(night, store), "places": shown}
     digest = input_digest(evidence, edition())
     claim = Claim(OWN_STEP, "night", digest, night.policy.digest)
     with store.begin() as connection:

@@ -18,7 +18,18 @@ import pyarrow.compute as pc
 
 from safehands.errors import BadInput, EmptyFile, PolicyError
 
-__all__ = ["Bools", "Codes", "Encoded", "Floats", "Ints", "Table", "as_arrow", "encode", "numbers"]
+__all__ = [
+    "Bools",
+    "Codes",
+    "Encoded",
+    "Floats",
+    "Ints",
+    "Table",
+    "as_arrow",
+    "encode",
+    "numbers",
+    "whole_numbers",
+]
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Codes: TypeAlias = npt.NDArray[np.int32]
@@ -80,10 +91,8 @@ def encode(table: pa.Table, name: str) -> Encoded:
     """
     indices, values = _dictionary(table.column(name), name)
     rank, distinct = _ranks(_plain(values))
-    codes = np.zeros(len(indices), dtype=np.int32)
-    known = indices >= 0
-    codes[known] = rank[indices[known]]
-    return Encoded(codes, distinct, _is_ordered(values.type))
+    # A missing value's index is -1, which finds the 0 behind the ranks.
+    return Encoded(np.append(rank, np.int32(0))[indices], distinct, _is_ordered(values.type))
 
 
 def _dictionary(column: pa.ChunkedArray[Any], name: str) -> tuple[Ints, pa.Array[Any]]:
@@ -96,7 +105,9 @@ def _dictionary(column: pa.ChunkedArray[Any], name: str) -> tuple[Ints, pa.Array
         array: Any = pa.concat_arrays(column.unify_dictionaries().chunks)
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         raise BadInput("risk.nested_column", column=name) from None
-    indices = pc.fill_null(array.indices.cast(pa.int64()), -1)
+    indices = (
+        pc.fill_null(array.indices.cast(pa.int64()), -1) if array.null_count else array.indices
+    )
     return indices.to_numpy(zero_copy_only=False), array.dictionary
 
 
@@ -127,6 +138,25 @@ def _is_ordered(kind: pa.DataType) -> bool:
         or pa.types.is_decimal(kind)
         or pa.types.is_temporal(kind)
     )
+
+
+def whole_numbers(table: pa.Table, name: str) -> Ints | None:
+    """Return the number that stands for each code from 1: the value itself, or the code.
+
+    Whole numbers, truth values (0, 1) and dates (days since 1970) stand for themselves, text for
+    its place among the values. ``None`` for other columns and for numbers beyond 32 bits.
+    """
+    values = _plain(_dictionary(table.column(name), name)[1])
+    distinct = pc.unique(values).drop_null()
+    if pa.types.is_string(distinct.type) or pa.types.is_large_string(distinct.type):
+        return np.arange(1, len(distinct) + 1)
+    try:
+        if pa.types.is_date(distinct.type):
+            distinct = distinct.cast(pa.date32()).cast(pa.int32())
+        found = np.sort(distinct.cast(pa.int32()).to_numpy(zero_copy_only=False))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return None
+    return found.astype(np.int64)
 
 
 def numbers(table: pa.Table, name: str) -> Floats:

@@ -33,9 +33,9 @@ class AttackerRisk:
     """What one attacker model says of a table; risks and shares are between 0 and 1.
 
     ``lowest``, ``average``, ``highest``: risk over the records. ``records_at_lowest`` and
-    ``records_at_highest``: how many records carry that risk. ``share_above_threshold``: share of
-    the records whose risk is **above** ``threshold``. ``success_rate``: expected share of the
-    records that the attacker names rightly.
+    ``records_at_highest``: how many records carry that risk. ``records_above_threshold``: how many
+    have a risk **above** ``threshold``. ``success_rate``: expected share of the records that the
+    attacker names rightly. ``share_…``: the count as a share of the records.
     """
 
     lowest: float
@@ -46,6 +46,7 @@ class AttackerRisk:
     share_at_lowest: float
     share_at_highest: float
     threshold: float
+    records_above_threshold: int
     share_above_threshold: float
     success_rate: float
 
@@ -93,6 +94,7 @@ def _assess(sizes: Ints, population: Floats, threshold: float) -> AttackerRisk:
     small, large = float(population.min()), float(population.max())
     at_highest = int(sizes[population == small].sum())
     at_lowest = int(sizes[population == large].sum())
+    above = int(sizes[1.0 / population > threshold].sum())
     average = float((sizes / population).sum()) / records
     return AttackerRisk(
         lowest=1.0 / large,
@@ -103,7 +105,8 @@ def _assess(sizes: Ints, population: Floats, threshold: float) -> AttackerRisk:
         share_at_lowest=at_lowest / records,
         share_at_highest=at_highest / records,
         threshold=threshold,
-        share_above_threshold=int(sizes[1.0 / population > threshold].sum()) / records,
+        records_above_threshold=above,
+        share_above_threshold=above / records,
         success_rate=max(average, len(sizes) / float(population.sum())),
     )
 

@@ -11,6 +11,7 @@ cells that way by default; sdcMicro lets a missing value match every value (see
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,10 @@ import pyarrow as pa
 from safehands.errors import PolicyError
 from safehands.risk._columns import Bools, Codes, Encoded, Ints, Table, as_arrow, encode
 
-__all__ = ["Classes", "distinct_keys", "group", "one_row_per_person"]
+__all__ = ["Classes", "Persons", "distinct_keys", "group", "one_row_per_person", "persons_of"]
+
+_WORKERS = 2
+"""Threads that encode columns."""
 
 _DENSE = 1 << 24
 """Up to this many possible combinations an array of counts beats hashing or sorting."""
@@ -62,7 +66,10 @@ def group(table: Table, quasi: Sequence[str]) -> Classes:
     """
     columns = _checked(quasi)
     arrow = as_arrow(table, columns)
-    return group_encoded(columns, [encode(arrow, name) for name in columns])
+    # Arrow and NumPy work outside the interpreter's lock.
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        encoded = list(pool.map(lambda name: encode(arrow, name), columns))
+    return group_encoded(columns, encoded)
 
 
 def _checked(quasi: Sequence[str]) -> tuple[str, ...]:
@@ -133,13 +140,13 @@ def _sorted_ranks(keys: Ints, bound: int) -> tuple[Codes, int]:
 def _sorted(keys: Ints, bound: int) -> tuple[Ints, Ints]:
     """Return the keys in ascending order and the rows they come from."""
     rows = len(keys)
-    if bound * rows < 1 << 62:
+    bits = rows.bit_length()
+    if bound << bits < 1 << 62:
         # Sorting key and row number as one whole number is several times faster than argsort.
-        packed = keys * rows
-        packed += np.arange(rows)
+        packed = keys << bits
+        packed |= np.arange(rows)
         packed.sort()
-        ascending = packed // rows
-        return ascending, packed - ascending * rows
+        return packed >> bits, packed & ((1 << bits) - 1)
     order = np.argsort(keys)
     return keys[order], order
 
@@ -171,6 +178,31 @@ def _first_rows(classes: Codes, people: Codes, rows: Ints) -> Ints:
     first = np.empty(found, dtype=np.int64)
     first[pairs[::-1]] = rows[::-1]
     return first
+
+
+@dataclass(frozen=True, repr=False)
+class Persons:
+    """Whose each row is: ``codes[row]`` from 0 to ``count`` - 1, rows without a person apart."""
+
+    codes: Ints
+    count: int
+
+    def per_class(self, classes: Codes, found: int) -> Ints:
+        """Return the number of distinct people in each of ``found`` classes (``classes[row]``)."""
+        pairs = classes.astype(np.int64) * self.count + self.codes
+        numbered, distinct = distinct_keys(pairs, found * self.count)
+        owner = np.empty(distinct, dtype=np.int64)
+        owner[numbered] = classes
+        return np.bincount(owner, minlength=found).astype(np.int64)
+
+
+def persons_of(table: Table, person: str) -> Persons:
+    """Number the people of the column ``person``; a row without one is a person of its own."""
+    encoded = encode(as_arrow(table, [person]), person)
+    codes = encoded.codes.astype(np.int64) - 1
+    nobody = np.flatnonzero(codes < 0)
+    codes[nobody] = encoded.values + np.arange(len(nobody))
+    return Persons(codes, encoded.values + len(nobody))
 
 
 def keep_rows(arrow: pa.Table, keep: Bools) -> pa.Table:

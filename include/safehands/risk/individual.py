@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import special  # type: ignore[import-untyped]
 
 from safehands.errors import PolicyError
 from safehands.risk._columns import Bools, Codes, Floats, Ints
 from safehands.risk.classes import Classes, combine, distinct_keys
 
-__all__ = ["IndividualRisk", "Missing", "frequencies", "individual_risk"]
+__all__ = ["IndividualRisk", "Missing", "class_risks", "frequencies", "individual_risk"]
 
 Missing = Literal["category", "wildcard"]
+"""How a missing value matches; see :func:`frequencies`."""
 Method = Literal["approx", "exact"]
+
+_UPWARDS = 50
+_TERMS = 60
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,10 +112,7 @@ def individual_risk(
     ``risk.population_too_small`` where weights make a class's population smaller than its sample.
     """
     fk, total = frequencies(classes, weights, missing=missing)
-    short = int(np.count_nonzero(total < fk * (1 - 1e-9)))
-    if short:
-        raise PolicyError("risk.population_too_small", count=short)
-    per_class = _risk(fk.astype(np.float64), total, method)
+    per_class = class_risks(fk, total, method=method)
     risk = per_class[classes.codes]
     expected = float((per_class * classes.sizes).sum())
     return IndividualRisk(
@@ -125,15 +125,46 @@ def individual_risk(
     )
 
 
-def _risk(f: Floats, total: Floats, method: Method) -> Floats:
+def class_risks(fk: Ints, total: Floats, *, method: Method = "approx") -> Floats:
+    """Return the risk of a record of each class from fk and ``total`` = Fk.
+
+    Formulas, sources and errors as in :func:`individual_risk`.
+    """
+    short = int(np.count_nonzero(total < fk * (1 - 1e-9)))
+    if short:
+        raise PolicyError("risk.population_too_small", count=short)
+    f = fk.astype(np.float64)
     p = np.minimum(1.0, f / total)
     estimate = _exact(f, p) if method == "exact" else _approximate(f, p)
     return np.where(p == 1.0, 1.0 / f, estimate)
 
 
 def _exact(f: Floats, p: Floats) -> Floats:
-    # Euler's transformation of the series; unlike the plain form it stays between 1 and f.
-    return np.asarray(p / f * special.hyp2f1(1.0, 1.0, f + 1.0, 1.0 - p), dtype=np.float64)
+    """Return p·J(f) with J(f) = ∫₀¹ (1 - t)^(f-1) / (1 - (1 - p)t) dt, Euler's form of the series.
+
+    Upwards in f, J(f + 1) = (1/f - p·J(f)) / (1 - p) loses nothing while p < 1/2; the series
+    Σ n!/(f+1)ₙ·(1 - p)ⁿ converges within sixty terms for p ≥ 1/2 and for f above fifty.
+    """
+    result = np.empty(len(f))
+    upwards = (p < 0.5) & (f <= _UPWARDS)
+    result[upwards] = _by_recursion(f[upwards], p[upwards])
+    result[~upwards] = _by_series(f[~upwards], p[~upwards])
+    return result
+
+
+def _by_recursion(f: Floats, p: Floats) -> Floats:
+    value = -np.log(p) / (1.0 - p)
+    for step in range(1, int(f.max(initial=1))):
+        value = np.where(f > step, (1.0 / step - p * value) / (1.0 - p), value)
+    return np.asarray(p * value, dtype=np.float64)
+
+
+def _by_series(f: Floats, p: Floats) -> Floats:
+    term, total = np.ones(len(f)), np.ones(len(f))
+    for step in range(1, _TERMS):
+        term = term * (step * (1.0 - p) / (f + step))
+        total += term
+    return np.asarray(p / f * total, dtype=np.float64)
 
 
 def _approximate(f: Floats, p: Floats) -> Floats:

@@ -6,29 +6,28 @@ The record holds counts, shares and column names; never a cell value.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
-import pyarrow as pa
-
-from safehands.errors import PolicyError
-from safehands.risk import anonymity, attackers, individual, separation, suda, uniqueness
-from safehands.risk._columns import Floats, Ints, Table, as_arrow, numbers
 from safehands.risk.attackers import AttackerRisk
-from safehands.risk.classes import Classes, group, keep_rows, one_row_per_person
-from safehands.risk.level import LevelRisk, Release, assess_level
+from safehands.risk.level import LevelRisk, Release
 from safehands.risk.separation import KeyStrength
-from safehands.risk.spread import spread
 from safehands.risk.uniqueness import Uniqueness
 
 __all__ = [
     "Assumptions",
     "ExpectedRisk",
+    "MissingRule",
+    "PycanonFigures",
     "RiskReport",
     "SensitiveRisk",
     "SudaSummary",
-    "assess",
+    "WildcardRisk",
 ]
+
+MissingRule = Literal["category", "wildcard", "drop"]
+"""What a missing quasi-identifier means; see :class:`Assumptions`."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +35,18 @@ class Assumptions:
     """What a person judged beforehand; printed with the figures, because they depend on it.
 
     ``threshold``: acceptable risk of one record. ``population``: people in the population that the
-    table is a sample of (``None``: not a sample). ``release`` and the three probabilities: see
-    :func:`safehands.risk.level.assess_level`. ``recursive_l`` and ``recursive_c``: the parameter
-    that is held while the other is measured; ``recursive_l=None`` uses the measured distinct l.
-    ``combinations`` and ``special_uniques`` turn on the two parts whose work doubles with every
-    further quasi-identifier.
+    table is a sample of (``None``: not a sample); or ``sampling_fraction``, from which the
+    population follows as records / fraction, rounded as ARX does. ``release`` and the three
+    probabilities: see :func:`safehands.risk.level.assess_level`. ``recursive_l`` and
+    ``recursive_c``: the parameter that is held while the other is measured; ``recursive_l=None``
+    uses the measured distinct l, but at least 2. ``combinations`` and ``special_uniques`` turn on
+    the two parts whose work doubles with every further quasi-identifier.
+
+    ``missing``: ``category``, a missing value is a category of its own (as in ARX); ``drop``, rows
+    with a missing quasi-identifier are left out altogether (pyCANON leaves them out of the classes,
+    as pandas groups, but counts their sensitive values); ``wildcard``, figures as for ``category``
+    and beside them :class:`WildcardRisk`, and individual risks, by sdcMicro's rule that a missing
+    value matches every value.
     """
 
     threshold: float = 0.2
@@ -54,6 +60,8 @@ class Assumptions:
     recursive_c: float = 2.0
     combinations: bool = True
     special_uniques: bool = False
+    sampling_fraction: float | None = None
+    missing: MissingRule = "category"
 
 
 @dataclass(frozen=True)
@@ -79,51 +87,107 @@ class SensitiveRisk:
 
 @dataclass(frozen=True)
 class ExpectedRisk:
-    """Individual risks under sampling weights, summed up (definitions: ``individual``)."""
+    """Individual risks, summed up (definitions: ``individual``).
 
+    ``source`` of the population frequencies: ``weights``, ``fraction`` (every record stands for
+    population / records people) or ``sample`` (the table is the population: risk 1/fk).
+    ``expected`` re-identifications, as a ``share`` of the records, and the ``highest`` risk by
+    sdcMicro's approximation; ``exact_…``: by the exact formula (sdcMicro's ``method="exact"``).
+    """
+
+    source: str
     expected: float
     share: float
     highest: float
+    records_above_threshold: int
+    exact_expected: float
+    exact_share: float
+    exact_highest: float
+
+
+@dataclass(frozen=True)
+class WildcardRisk:
+    """Risk 1/fk where a missing value matches every value (sdcMicro's ``freqCalc``)."""
+
+    k: int
+    sample_uniques: int
+    lowest: float
+    average: float
+    highest: float
+    records_above_threshold: int
+
+
+@dataclass(frozen=True)
+class PycanonFigures:
+    """What pyCANON prints for the table and all sensitive columns together (``gen=True``).
+
+    ``entropy_l`` and ``recursive_c`` are defined otherwise than here, see ``anonymity_pycanon``;
+    the others are the worst of the columns.
+    """
+
+    k: int
+    alpha: float
+    distinct_l: int
+    entropy_l: int
+    recursive_c: float
+    basic_beta: float
+    enhanced_beta: float
+    t: float
+    delta: float
 
 
 @dataclass(frozen=True)
 class SudaSummary:
-    """SUDA2 summed up (definitions: ``suda``)."""
+    """SUDA2 summed up (definitions: ``suda``; sdcMicro's own DIS: ``suda_sdcmicro``).
 
+    ``sampling_fraction``: 0.01, sdcMicro's default, where the assumptions name no population.
+    The three ``…_sdcmicro`` figures are ``None`` where a column has cells that sdcMicro would
+    truncate.
+    """
+
+    sampling_fraction: float
     by_size: tuple[int, ...]
     records: int
     highest_score: float
     highest_dis_score: float
     dis: float
     contribution: dict[str, float]
+    highest_score_sdcmicro: float | None
+    highest_dis_score_sdcmicro: float | None
+    dis_sdcmicro: float | None
 
 
 @dataclass(frozen=True)
 class RiskReport:
     """Every figure of one table.
 
-    ``rows``: rows given; ``records``: rows assessed, fewer when a person column reduced them;
-    ``people``: distinct people, if a person column was given. ``population_source``: where the
+    ``rows``: rows given; ``records``: rows assessed, fewer when a person column reduced them or
+    rows were ``dropped`` for a missing value; ``people``: distinct people, if a person column was
+    given. ``population``: size of the population, if assumed. ``population_source``: where the
     journalist's population sizes come from: ``register``, ``weights``, ``fraction`` or ``sample``.
     """
 
     quasi: tuple[str, ...]
     rows: int
     records: int
+    dropped: int
     people: int | None
+    population: int | None
     assumptions: Assumptions
     k: int
     classes: int
     class_sizes: dict[int, int]
     average_class_size: float
     sensitive: tuple[SensitiveRisk, ...]
+    pycanon: PycanonFigures | None
     prosecutor: AttackerRisk
     journalist: AttackerRisk
     marketer: float
     population_source: str
     sample_uniques: int
     uniqueness: Uniqueness | None
-    individual: ExpectedRisk | None
+    individual: ExpectedRisk
+    wildcard: WildcardRisk | None
     keys: tuple[KeyStrength, ...]
     suda: SudaSummary | None
     level: LevelRisk
@@ -150,148 +214,3 @@ def _plain(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def assess(
-    table: Table,
-    quasi: Sequence[str],
-    sensitive: str | Sequence[str] | None = None,
-    weight: str | None = None,
-    *,
-    person: str | None = None,
-    register: Table | None = None,
-    assumptions: Assumptions | None = None,
-) -> RiskReport:
-    """Assess the re-identification risk of ``table``.
-
-    ``quasi``: quasi-identifiers. ``sensitive``: one column or several; each is assessed by itself,
-    against classes of the quasi-identifiers only. ``weight``: column of sampling weights.
-    ``person``: column that tells people apart; with it people are counted instead of rows by the
-    rule of :func:`one_row_per_person`. ``register``: a table of the whole population with the same
-    quasi-identifiers, for the journalist and the marketer; where it is missing the weights serve,
-    then ``assumptions.population``, then the table itself.
-
-    Pure: nothing is read or written but the arguments. 5,000,000 rows with eight quasi-identifiers
-    are meant to take seconds. Raises ``PolicyError`` and ``BadInput`` as the parts do
-    (``risk.*``). The figures describe this table; they promise nothing about what else an attacker
-    holds, and a low figure is not anonymity in the sense of PIPL article 73.
-    """
-    assumed = assumptions or Assumptions()
-    columns = _names(sensitive)
-    extra = [name for name in (weight, person) if name is not None]
-    arrow = as_arrow(table, [*quasi, *columns, *extra])
-    rows, people = arrow.num_rows, None
-    if person is not None:
-        keep, people = one_row_per_person(arrow, quasi, person)
-        arrow = keep_rows(arrow, keep)
-    classes = group(arrow, quasi)
-    weights = None if weight is None else numbers(arrow, weight)
-    source, population = _population(classes, arrow, weights, register, assumed)
-    return RiskReport(
-        quasi=classes.quasi,
-        rows=rows,
-        records=classes.records,
-        people=people,
-        assumptions=assumed,
-        k=anonymity.k_anonymity(classes),
-        classes=len(classes),
-        class_sizes=anonymity.class_sizes(classes),
-        average_class_size=classes.records / len(classes),
-        sensitive=tuple(_sensitive(classes, arrow, name, assumed) for name in columns),
-        prosecutor=attackers.prosecutor(classes, assumed.threshold),
-        journalist=attackers.journalist(classes, population, assumed.threshold),
-        marketer=attackers.marketer(classes, population),
-        population_source=source,
-        sample_uniques=uniqueness.sample_uniques(classes),
-        uniqueness=_uniqueness(classes, assumed.population),
-        individual=_individual(classes, weights),
-        keys=tuple(separation.key_strengths(classes)) if assumed.combinations else (),
-        suda=_suda(classes, assumed) if assumed.special_uniques else None,
-        level=_level(classes, assumed),
-    )
-
-
-def _names(sensitive: str | Sequence[str] | None) -> tuple[str, ...]:
-    if sensitive is None:
-        return ()
-    return (sensitive,) if isinstance(sensitive, str) else tuple(sensitive)
-
-
-def _population(
-    classes: Classes,
-    arrow: pa.Table,
-    weights: Floats | None,
-    register: Table | None,
-    assumed: Assumptions,
-) -> tuple[str, Floats | Ints]:
-    if register is not None:
-        return "register", attackers.population_sizes(arrow, register, classes.quasi)
-    if weights is not None:
-        return "weights", attackers.weighted_sizes(classes, weights)
-    if assumed.population is not None:
-        return "fraction", attackers.expanded_sizes(classes, assumed.population)
-    return "sample", classes.sizes
-
-
-def _sensitive(
-    classes: Classes, arrow: pa.Table, column: str, assumed: Assumptions
-) -> SensitiveRisk:
-    if column in classes.quasi:
-        raise PolicyError("risk.sensitive_is_quasi", column=column)
-    counts = spread(classes, arrow, column)
-    distinct = anonymity.distinct_l(counts)
-    at = assumed.recursive_l or max(2, distinct)
-    t_equal = anonymity.t_closeness(counts, ordered=False)
-    t_ordered = anonymity.t_closeness(counts, ordered=True)
-    return SensitiveRisk(
-        column=column,
-        values=len(counts.totals),
-        ordered=counts.ordered,
-        alpha=anonymity.alpha_k(classes, counts)[0],
-        distinct_l=distinct,
-        entropy_l=anonymity.entropy_l(counts),
-        recursive_l=anonymity.recursive_l(counts, assumed.recursive_c),
-        recursive_c=anonymity.recursive_c(counts, at),
-        recursive_c_at_l=at,
-        t_equal=t_equal,
-        t_ordered=t_ordered,
-        t=t_ordered if counts.ordered else t_equal,
-        delta=anonymity.delta_disclosure(counts),
-        basic_beta=anonymity.basic_beta(counts),
-        enhanced_beta=anonymity.enhanced_beta(counts),
-    )
-
-
-def _uniqueness(classes: Classes, population: int | None) -> Uniqueness | None:
-    return None if population is None else uniqueness.population_uniqueness(classes, population)
-
-
-def _individual(classes: Classes, weights: Floats | None) -> ExpectedRisk | None:
-    if weights is None:
-        return None
-    risk = individual.individual_risk(classes, weights)
-    return ExpectedRisk(risk.expected, risk.share, risk.highest)
-
-
-def _suda(classes: Classes, assumed: Assumptions) -> SudaSummary:
-    fraction = 0.01 if assumed.population is None else classes.records / assumed.population
-    found = suda.suda2(classes, sampling_fraction=fraction)
-    return SudaSummary(
-        by_size=found.by_size,
-        records=int((found.score > 0).sum()),
-        highest_score=float(found.score.max()),
-        highest_dis_score=float(found.dis_score.max()),
-        dis=found.dis,
-        contribution=found.contribution,
-    )
-
-
-def _level(classes: Classes, assumed: Assumptions) -> LevelRisk:
-    return assess_level(
-        classes,
-        assumed.release,
-        deliberate=assumed.deliberate,
-        inadvertent=assumed.inadvertent,
-        breach=assumed.breach,
-        direct_identifiers=assumed.direct_identifiers,
-    )

@@ -19,7 +19,7 @@ from safehands.errors import PolicyError
 from safehands.risk._columns import Bools, Floats, Ints
 from safehands.risk.classes import Classes, combine, distinct_keys
 
-__all__ = ["MAX_COLUMNS", "Suda", "suda2"]
+__all__ = ["MAX_COLUMNS", "Suda", "Tally", "search", "suda2"]
 
 MAX_COLUMNS = 16
 """Default limit of columns: the search visits up to 2ⁿ - 1 combinations."""
@@ -45,7 +45,7 @@ class Suda:
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What the search adds up, per class."""
 
     score: Floats
@@ -71,8 +71,8 @@ def suda2(
 
     DIS = U·π / (U·π + P·(1 - π)) with U unique records, P records in pairs and π the
     ``sampling_fraction``; dis_score = 1 / (1 + (U/DIS - U) / (score^Q · Σ score^-Q)) with
-    Q = 1 + (8 - M)/20. sdcMicro computes DIS in single precision and does not count a unique
-    record whose hash collides with another's, so its dis_score can differ; the scores agree.
+    Q = 1 + (8 - M)/20, as in ARX. sdcMicro's code differs in DIS, see
+    :mod:`safehands.risk.suda_sdcmicro`; the scores agree.
 
     Raises ``PolicyError``: ``risk.too_many_columns`` above ``limit``; ``risk.bad_parameter`` for a
     sampling fraction outside (0, 1] or ``largest`` below 1.
@@ -84,7 +84,7 @@ def suda2(
         raise PolicyError("risk.bad_parameter", name="sampling_fraction")
     if largest is not None and largest < 1:
         raise PolicyError("risk.bad_parameter", name="largest")
-    tally = _search(classes, min(width, largest or width), ihsn)
+    tally = search(classes, min(width, largest or width), ihsn=ihsn, width=width)
     dis = _dis(classes.sizes, sampling_fraction)
     return Suda(
         score=tally.score[classes.codes],
@@ -96,22 +96,23 @@ def suda2(
     )
 
 
-def _search(classes: Classes, largest: int, ihsn: bool) -> _Tally:
+def search(classes: Classes, largest: int, *, ihsn: bool, width: int) -> Tally:
     """Visit the combinations by size; only classes of one record can hold a minimal unique.
 
     Being alone is inherited by supersets, so a combination is minimal for a record exactly when
-    the record is alone in it and in none of the combinations with one column less.
+    the record is alone in it and in none of the combinations with one column less. ``width`` is
+    the number of columns for the scores.
     """
-    width = len(classes.quasi)
-    tally = _Tally(
-        np.zeros(len(classes)), np.zeros(len(classes), dtype=np.int64), [], [0.0] * width
+    every = range(len(classes.quasi))
+    tally = Tally(
+        np.zeros(len(classes)), np.zeros(len(classes), dtype=np.int64), [], [0.0] * len(every)
     )
     below: dict[tuple[int, ...], Bools] = {}
     for size in range(1, largest + 1):
         weight = _weight(size, width, ihsn)
         level: dict[tuple[int, ...], Bools] = {}
         tally.by_size.append(0)
-        for members in combinations(range(width), size):
+        for members in combinations(every, size):
             alone = _alone(classes, members)
             minimal = alone.copy()
             for smaller in _one_less(members, below):
@@ -138,7 +139,7 @@ def _alone(classes: Classes, members: tuple[int, ...]) -> Bools:
     return alone
 
 
-def _add(tally: _Tally, members: tuple[int, ...], minimal: Bools, weight: float) -> None:
+def _add(tally: Tally, members: tuple[int, ...], minimal: Bools, weight: float) -> None:
     count = int(np.count_nonzero(minimal))
     tally.by_size[-1] += count
     tally.score[minimal] += weight
@@ -173,7 +174,7 @@ def _dis_scores(classes: Classes, score: Floats, dis: float) -> Floats:
     return result
 
 
-def _contributions(classes: Classes, tally: _Tally) -> dict[str, float]:
+def _contributions(classes: Classes, tally: Tally) -> dict[str, float]:
     total = float(tally.score.sum())
     shares = [part / total if total else 0.0 for part in tally.involved]
     return dict(zip(classes.quasi, shares, strict=True))

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import optimize, special  # type: ignore[import-untyped]
 
 from safehands.errors import PolicyError
+from safehands.risk import uniqueness_arx as arx
 from safehands.risk._columns import Floats, Ints
 from safehands.risk.classes import Classes
 
@@ -35,7 +36,9 @@ class Uniqueness:
     """Uniques of the sample and estimated uniques of the population (numbers of people).
 
     ``dankar`` is the estimate that the decision rule chose, ``model`` the name of its model
-    (``none`` when the sample has no uniques). ``share`` is ``dankar`` / ``population``.
+    (``none`` when the sample has no uniques). ``share`` is ``dankar`` / ``population``. The fields
+    that end in ``_arx`` are what ARX's code gives (why it differs: :mod:`.uniqueness_arx`);
+    ``zayatz`` is the same in both.
     """
 
     records: int
@@ -49,6 +52,11 @@ class Uniqueness:
     dankar: float
     model: str
     share: float
+    pitman_arx: float | None
+    snb_arx: float | None
+    dankar_arx: float
+    model_arx: str
+    share_arx: float
 
 
 @dataclass(frozen=True)
@@ -87,32 +95,17 @@ def population_uniqueness(classes: Classes, population: int) -> Uniqueness:
     """
     if population < classes.records:
         raise PolicyError("risk.population_below_sample", records=classes.records)
-    sizes = classes.sizes
-    if sample_uniques(classes) == 0:
-        return _summary(classes, population, 0.0, 0.0, 0.0)
-    return _summary(
-        classes,
-        population,
-        zayatz(sizes, population),
-        pitman(sizes, population),
-        snb(sizes, population),
-    )
-
-
-def _summary(
-    classes: Classes,
-    population: int,
-    by_zayatz: float,
-    by_pitman: float | None,
-    by_snb: float | None,
-) -> Uniqueness:
-    fraction = classes.records / population
     uniques = sample_uniques(classes)
-    dankar, model = by_zayatz, "zayatz"
-    if fraction <= 0.1 and by_pitman is not None:
-        dankar, model = by_pitman, "pitman"
-    elif fraction > 0.1 and by_snb is not None and by_snb <= by_zayatz:
-        dankar, model = by_snb, "snb"
+    fraction = classes.records / population
+    by_zayatz = zayatz(classes.sizes, population)
+    by_pitman, theta = _pitman(classes.sizes, population)
+    by_snb = snb(classes.sizes, population)
+    dankar, model = _dankar(fraction, by_zayatz, by_pitman, by_snb)
+    # ARX refuses a solution with a negative θ.
+    pitman_arx = by_pitman if theta >= 0 else None
+    size, counts = np.unique(classes.sizes, return_counts=True)
+    snb_arx = arx.snb_arx(size.astype(np.float64), counts.astype(np.float64), population)
+    dankar_arx, model_arx = arx.dankar_arx(fraction, by_zayatz, pitman_arx, snb_arx)
     return Uniqueness(
         records=classes.records,
         population=population,
@@ -125,7 +118,22 @@ def _summary(
         dankar=dankar,
         model=model if uniques else "none",
         share=dankar / population,
+        pitman_arx=pitman_arx,
+        snb_arx=snb_arx,
+        dankar_arx=dankar_arx,
+        model_arx=model_arx if uniques else "none",
+        share_arx=dankar_arx / population,
     )
+
+
+def _dankar(
+    fraction: float, by_zayatz: float, by_pitman: float | None, by_snb: float | None
+) -> tuple[float, str]:
+    if fraction <= 0.1 and by_pitman is not None:
+        return by_pitman, "pitman"
+    if fraction > 0.1 and by_snb is not None and by_snb <= by_zayatz:
+        return by_snb, "snb"
+    return by_zayatz, "zayatz"
 
 
 def _histogram(sizes: Ints) -> _Histogram:
@@ -177,17 +185,22 @@ def pitman(sizes: Ints, population: int) -> float | None:
     Source: Hoshino, "Applying Pitman's sampling formula to microdata disclosure risk assessment"
     (Journal of Official Statistics 17, 2001); ARX's ``ModelPitman``.
     """
+    return _pitman(sizes, population)[0]
+
+
+def _pitman(sizes: Ints, population: int) -> tuple[float | None, float]:
+    """Return (estimate, θ), θ being 0 without an estimate."""
     histogram = _histogram(sizes)
     if histogram.of_size(1) == 0:
-        return 0.0
+        return 0.0, 0.0
     if histogram.total == histogram.records or histogram.total == 1:
-        return None
+        return None, 0.0
     alpha = _root(lambda value: _alpha_slope(histogram, value), 1e-9, 1 - 1e-12)
     if alpha is None:
-        return None
+        return None, 0.0
     theta = _best_theta(histogram, alpha)
     uniques = float(special.poch(theta + alpha, 1 - alpha)) * float(population) ** alpha
-    return uniques if uniques <= population else None
+    return (uniques, theta) if uniques <= population else (None, 0.0)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float | None:
@@ -266,9 +279,8 @@ def snb(sizes: Ints, population: int) -> float | None:
 
     Sources: Chen and Keller-McNulty, "Estimation of identification disclosure risk in microdata"
     (Journal of Official Statistics 14, 1998); Haas and Stokes, "Estimating the number of classes in
-    a finite population" (1998). The formulas are those papers'. ARX's ``ModelSNB`` differs from
-    them in two places (in the Shlosser sum the 1 is taken off the product instead of the power; in
-    the second equation (1 - d)^(α+2) multiplies instead of dividing), so its SNB figures differ.
+    a finite population" (1998). The formulas are those papers'; ARX's code differs from them in two
+    places, see :func:`safehands.risk.uniqueness_arx.snb_arx`.
     """
     histogram = _histogram(sizes)
     ones, twos = histogram.of_size(1), histogram.of_size(2)

@@ -29,7 +29,7 @@ def store_digest(store: Store) -> str:
     """Return the digest as hex. Reads and decrypts the whole store; raises ``KeyProblem``."""
     mac = hmac.new(digest_key(store.provider, "store"), digestmod="sha256")
     for owner in sorted(owners(store).values(), key=lambda o: o.code):
-        with store.begin(controller=owner.id) as connection:
+        with store.begin(controller=owner.id, storage=True) as connection:
             ring = open_ring(connection, store.provider, owner)
             for part in _parts(connection, store, ring, owner):
                 mac.update(part)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import OperationalError
 
 from safehands.errors import SetupProblem
-from safehands.keys import FileProvider
+from safehands.keys import KeyProvider
 from safehands.keys.provider import role_password
 
 __all__ = ["ROLES", "Store", "driver", "lock"]
@@ -39,7 +39,7 @@ class Store:
     """
 
     url: str = field(repr=False)
-    provider: FileProvider
+    provider: KeyProvider
     _engines: dict[str, Engine] = field(default_factory=dict, repr=False)
 
     def admin(self) -> Engine:
@@ -54,9 +54,17 @@ class Store:
 
     @contextmanager
     def begin(
-        self, role: str = "safehands_pipeline", controller: int | None = None
+        self,
+        role: str = "safehands_pipeline",
+        controller: int | None = None,
+        *,
+        storage: bool = False,
     ) -> Iterator[Connection]:
         """Open a transaction as ``role``, bound to ``controller`` for row-level security.
+
+        ``storage``: the records of restricted people are seen too. For the upkeep of what is
+        stored (re-wrapping, re-sealing, erasing, comparing) and nothing else (PIPL 47 ¶2); only
+        ``safehands_pipeline`` can. It guards against mistakes: the role could say so by itself.
 
         Raises ``SetupProblem`` when the database cannot be reached or refuses the login.
         """
@@ -64,6 +72,8 @@ class Store:
             if controller is not None:
                 bind = text("SELECT set_config('safehands.controller', :id, true)")
                 connection.execute(bind, {"id": str(controller)})
+            if storage:
+                connection.execute(text("SELECT set_config('safehands.storage', 'on', true)"))
             yield connection
 
     def close(self) -> None:

@@ -7,12 +7,22 @@ from datetime import date
 
 from sqlalchemy import Connection, text
 
-from safehands.errors import PolicyError
-from safehands.keys import FileProvider, KeyRing, WrappedKeys, new_wrapped_keys
+from safehands.errors import KeyProblem, PolicyError
+from safehands.keys import KeyProvider, KeyRing, WrappedKeys, new_wrapped_keys
+from safehands.keys.provider import key_id
 from safehands.stations import Controller, Register
 from safehands.store.engine import Store, lock
 
-__all__ = ["Owner", "check_keys", "open_ring", "owners", "register"]
+__all__ = [
+    "Owner",
+    "check_epoch",
+    "check_keys",
+    "epoch_name",
+    "open_ring",
+    "owners",
+    "register",
+    "wrapped_keys",
+]
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def owners(store: Store) -> dict[str, Owner]:
 def check_keys(store: Store) -> None:
     """Open the keys of every owner, and write nothing.
 
-    Raises ``KeyProblem`` when the root key is wrong or an epoch key is missing.
+    Raises ``KeyProblem`` when the root key is wrong or an epoch key is missing, wrong or too new.
     """
     known = owners(store).values()
     with store.begin() as connection:
@@ -62,30 +72,65 @@ def check_keys(store: Store) -> None:
             open_ring(connection, store.provider, owner)
 
 
-def open_ring(connection: Connection, provider: FileProvider, owner: Owner) -> KeyRing:
-    """Open the owner's keys in its newest epoch.
+def open_ring(
+    connection: Connection, provider: KeyProvider, owner: Owner, epoch: int | None = None
+) -> KeyRing:
+    """Open the owner's keys in its newest epoch, or in ``epoch``, which may not be recorded yet.
 
-    Raises ``KeyProblem`` when the root key is wrong or the epoch key is missing.
+    Raises ``KeyProblem`` when the root key is wrong or the epoch key is missing or wrong.
     """
-    query = text(
-        "SELECT k.data_version, k.data, k.tombstone, k.suppression,"
-        " (SELECT max(number) FROM epoch e WHERE e.controller_id = k.controller_id)"
-        " FROM controller_key k WHERE k.controller_id = :id"
-    )
-    version, data, tombstone, suppression, epoch = connection.execute(query, {"id": owner.id}).one()
-    wrapped = WrappedKeys(owner.code, version, data, tombstone, suppression)
-    return KeyRing.open(provider, wrapped, epoch)
+    number, wanted = epoch, ""
+    if number is None:
+        number, wanted = connection.execute(text(_EPOCH), {"id": owner.id}).one()
+    check_epoch(provider, owner.code, number, wanted)
+    return KeyRing.open(provider, wrapped_keys(connection, owner), number)
+
+
+def wrapped_keys(connection: Connection, owner: Owner, *, lock: bool = False) -> WrappedKeys:
+    """Return the owner's keys as they lie in the store; ``lock``: nobody else changes them."""
+    query = text(_KEYS + (" FOR UPDATE" if lock else ""))
+    version, data, tombstone, suppression, tokens = connection.execute(
+        query, {"id": owner.id}
+    ).one()
+    former = connection.execute(text(_FORMER), {"id": owner.id}).all()
+    older = {int(row[0]): bytes(row[1]) for row in former}
+    return WrappedKeys(owner.code, version, data, tombstone, suppression, tokens, older)
+
+
+def check_epoch(provider: KeyProvider, code: str, number: int, wanted: str) -> None:
+    """Raise ``KeyProblem`` unless the provider has the key of this epoch, and the right one.
+
+    ``wanted`` is the key's id; empty for epochs that were opened before ids were recorded.
+    """
+    name = epoch_name(code, number)
+    if not provider.has(name):
+        newer = [n for n in provider.names(f"epoch/{code}") if int(n.rpartition("/")[2]) > number]
+        if newer:
+            raise KeyProblem("keys.newer_epoch", name=name, newer=newer[-1])
+    found = key_id(provider.get(name))
+    if wanted not in ("", found):
+        raise KeyProblem("keys.wrong_epoch", name=name, wanted=wanted, found=found)
+
+
+def epoch_name(code: str, number: int) -> str:
+    """Return the name of an epoch key in the provider."""
+    return f"epoch/{code}/{number}"
 
 
 def _register_one(
-    connection: Connection, provider: FileProvider, controller: Controller, today: date
+    connection: Connection, provider: KeyProvider, controller: Controller, today: date
 ) -> None:
     number = _upsert_controller(connection, controller)
     for dataset, record_set in controller.record_sets.items():
         values = {"id": number, "dataset": dataset, **record_set.model_dump()}
         connection.execute(text(_RECORD_SET), values)
     for station in controller.stations:
-        values = {"id": number, "code": station.code, "name": station.name}
+        values = {
+            "id": number,
+            "code": station.code,
+            "name": station.name,
+            "full": ",".join(sorted(station.full_exports)),
+        }
         connection.execute(text(_STATION), values)
         _check_station(connection, number, controller.code, station.code)
     _make_keys(connection, provider, controller.code, number, today)
@@ -109,20 +154,42 @@ def _upsert_controller(connection: Connection, controller: Controller) -> int:
 
 
 def _make_keys(
-    connection: Connection, provider: FileProvider, code: str, number: int, today: date
+    connection: Connection, provider: KeyProvider, code: str, number: int, today: date
 ) -> None:
     known = text("SELECT 1 FROM controller_key WHERE controller_id = :id")
     if connection.execute(known, {"id": number}).first() is not None:
         return
+    _check_wrapping(connection, provider)
     # The epoch key is kept before the row that names it: a key without a row is harmless, a row
     # without a key would be a store that nobody opens.
-    provider.create(f"epoch/{code}/1")
+    epoch_key = provider.create(epoch_name(code, 1))
     keys = new_wrapped_keys(provider, code)
     values = {"id": number, "v": 1, "d": keys.data, "t": keys.tombstone, "s": keys.suppression}
-    insert = "INSERT INTO controller_key VALUES (:id, :v, :d, :t, :s)"
-    connection.execute(text(insert), values)
-    epoch = "INSERT INTO epoch (controller_id, number, opened) VALUES (:id, 1, :today)"
-    connection.execute(text(epoch), {"id": number, "today": today})
+    connection.execute(text(_NEW_KEYS), values)
+    first = {"id": number, "today": today, "key": key_id(epoch_key)}
+    connection.execute(text(_FIRST_EPOCH), first)
+
+
+def _check_wrapping(connection: Connection, provider: KeyProvider) -> None:
+    """Refuse to wrap by a root key that a rotation has just replaced: nobody could unwrap it."""
+    wanted = connection.execute(text("SELECT root_id FROM installation")).scalar_one()
+    if provider.key_id != wanted:
+        raise KeyProblem("keys.other_root", wanted=str(wanted), found=provider.key_id)
+
+
+_KEYS = (
+    "SELECT data_version, data, tombstone, suppression, tokens FROM controller_key"
+    " WHERE controller_id = :id"
+)
+_FORMER = "SELECT version, data FROM former_key WHERE controller_id = :id ORDER BY version"
+_EPOCH = "SELECT number, key_id FROM epoch WHERE controller_id = :id ORDER BY number DESC LIMIT 1"
+_NEW_KEYS = (
+    "INSERT INTO controller_key (controller_id, data_version, data, tombstone, suppression)"
+    " VALUES (:id, :v, :d, :t, :s)"
+)
+_FIRST_EPOCH = (
+    "INSERT INTO epoch (controller_id, number, opened, key_id) VALUES (:id, 1, :today, :key)"
+)
 
 
 _CONTROLLER = "INSERT INTO controller (code, name, kind) VALUES (:code, :name, :kind) RETURNING id"
@@ -133,7 +200,9 @@ _RECORD_SET = (
     " WHERE (r.role, r.by_whom) <> (excluded.role, excluded.by_whom)"
 )
 _STATION = (
-    "INSERT INTO station AS s (controller_id, code, name) VALUES (:id, :code, :name)"
-    " ON CONFLICT (code) DO UPDATE SET name = excluded.name"
-    " WHERE s.name <> excluded.name AND s.controller_id = excluded.controller_id"
+    "INSERT INTO station AS s (controller_id, code, name, full_exports)"
+    " VALUES (:id, :code, :name, :full)"
+    " ON CONFLICT (code) DO UPDATE SET name = excluded.name, full_exports = excluded.full_exports"
+    " WHERE (s.name, s.full_exports) <> (excluded.name, excluded.full_exports)"
+    " AND s.controller_id = excluded.controller_id"
 )

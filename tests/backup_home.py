@@ -18,15 +18,31 @@ from safehands.ledger import VerifierKey
 from safehands.night import SHANGHAI, Night
 from safehands.policy import Policy
 from safehands.settings import Settings
+from safehands.stations import Controller, Register, Station
 from safehands.store import Store
+from safehands.store.register import register
 
 DAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=SHANGHAI)
 
+OWNERS = Register(
+    controllers=(
+        Controller(
+            code="A",
+            name="Owner A",
+            record_sets={},
+            stations=(Station(code="S1", name="一号", folder="s1"),),
+        ),
+        Controller(
+            code="B",
+            name="Owner B",
+            record_sets={},
+            stations=(Station(code="S2", name="二号", folder="s2"),),
+        ),
+    )
+)
+
 FILL = """
-INSERT INTO controller (code, name, kind) VALUES ('A', 'Owner A', 'x'), ('B', 'Owner B', 'x');
-INSERT INTO station (controller_id, code, name) VALUES (1, 'S1', '一号'), (2, 'S2', '二号');
-INSERT INTO epoch VALUES (1, 1, '2026-11-01'), (2, 1, '2026-11-01');
 SELECT add_month(date '2026-10-01'), add_month(date '2026-11-01');
 INSERT INTO batch (controller_id, station_id, file_digest, policy_digest, label, run,
     business_date, state, facts)
@@ -37,7 +53,7 @@ INSERT INTO subject (controller_id, subject_id, lookup, generation, epoch, wrapp
     1, decode(repeat(md5('x' || i), 4 + i % 3), 'hex'), 0, '2026-11-02', '2026-11-03'
     FROM generate_series(1, 12) i;
 INSERT INTO parcel SELECT 1 + i % 2, 1 + i % 2, md5('p' || i)::uuid,
-    CASE WHEN i % 7 = 0 THEN NULL ELSE md5('s' || (1 + i % 12))::uuid END,
+    CASE WHEN i % 7 = 0 THEN NULL ELSE md5('s' || (1 + (i + 1) % 12))::uuid END,
     timestamptz '2026-11-23 00:00+00' - i * interval '1 day',
     CASE WHEN i % 5 = 0 THEN NULL ELSE timestamptz '2026-11-23 01:00+00' END,
     440305, 1, i % 7, 1, i % 4, 0 FROM generate_series(1, 45) i;
@@ -103,5 +119,6 @@ def make_home(url: str, root_key: Path, policy: Policy, folder: Path) -> Home:
     recipients.write_text(age.make_identity(provider) + "\n", encoding="ascii")
     store = Store(url, provider)
     home = Home(store, provider, settings, policy)
+    register(store, OWNERS, date(2026, 11, 1))
     home.admin(*(s.replace("%", "%%") for s in FILL.split(";\n") if s.strip()))
     return home

@@ -1,0 +1,138 @@
+"""The reading process: it answers for one file until nobody asks any more.
+
+Requests and answers (see ``wire``): ``look`` → the number of ways to open the file; ``open`` a way
+→ its tables with their first records; ``read`` a table → its batches and then its odd records.
+An answer may be a problem instead.
+"""
+
+from __future__ import annotations
+
+import csv
+import gc
+import mmap
+import os
+import socket
+import struct
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from safehands.datasets import Part
+from safehands.errors import BadInput
+from safehands.ingest.limits import BLOCK, Limits
+from safehands.ingest.cutting import cut
+from safehands.ingest.readers import ways
+from safehands.ingest.source import Source, opened
+from safehands.ingest.tables import Opened, RawTable
+from safehands.ingest.wire import Channel, as_message
+
+__all__ = ["Progress", "serve"]
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+class Progress:
+    """A mark that the watching process sees: processor seconds used at the last result."""
+
+    def __init__(self, mark: mmap.mmap) -> None:
+        self._mark = mark
+
+    def made(self) -> None:
+        """Say that there is a result."""
+        self._mark[:] = struct.pack("d", time.process_time())
+
+
+def serve(request: dict[str, Any], descriptor: int, end: socket.socket, progress: Progress) -> None:
+    """Answer requests about the file of ``descriptor`` until the other end is closed."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    csv.field_size_limit(BLOCK)
+    # Records by the thousand hold no cycles, and looking for some doubles the time.
+    gc.disable()
+    part = Part(**request["part"]) if request["part"] else None
+    limits = Limits(**request["limits"])
+    about = (request["name"], request["label"], request["digest"], opened(descriptor))
+    size = os.fstat(descriptor).st_size
+    source = Source(*about, size, limits, part, **request["options"])
+    desk, channel = _Desk(source, progress), Channel(end)
+    while True:
+        try:
+            asked, _ = channel.receive()
+            progress.made()
+            _answer(desk, asked, channel)
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+
+
+def _answer(desk: _Desk, asked: dict[str, Any], channel: Channel) -> None:
+    try:
+        _DOES[asked["do"]](desk, asked, channel)
+    except BadInput as problem:
+        channel.send(as_message(problem))
+    except (MemoryError, pa.ArrowMemoryError):
+        channel.send({"ended": "memory"})
+    except (BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:  # noqa: BLE001 - a reader's own failure is the file's problem
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [f for f in frames if f.filename.startswith(_PACKAGE)] or frames
+        place = f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+        channel.send({"ended": "failed", "kind": type(error).__name__, "place": place})
+
+
+class _Desk:
+    """What is known about the file so far."""
+
+    def __init__(self, source: Source, progress: Progress) -> None:
+        self.source, self.progress = source, progress
+        self.ways: list[Callable[[], Opened]] = []
+        self.tables: list[RawTable] = []
+
+
+def _look(desk: _Desk, asked: dict[str, Any], channel: Channel) -> None:
+    del asked
+    desk.ways = ways(desk.source)
+    channel.send({"ways": len(desk.ways)})
+
+
+def _open(desk: _Desk, asked: dict[str, Any], channel: Channel) -> None:
+    opened = desk.ways[asked["way"]]()
+    desk.tables = list(opened.tables)
+    message = {
+        "encoding": opened.encoding,
+        "hidden": opened.hidden,
+        "date1904": opened.date1904,
+        "facts": opened.facts,
+        "tables": [
+            {"sheet": t.sheet, "head": [astuple(line) for line in t.head], "info": t.info}
+            for t in desk.tables
+        ],
+    }
+    channel.send(message)
+
+
+def _read(desk: _Desk, asked: dict[str, Any], channel: Channel) -> None:
+    table = desk.tables[asked["table"]]
+    for batch in table.batches(asked["header"], asked["width"], asked["wanted"]):
+        channel.send({"more": True}, batch)
+        desk.progress.made()
+    channel.send({"more": False, "odd": [astuple(odd) for odd in table.odd], "info": table.info})
+
+
+def _cut(desk: _Desk, asked: dict[str, Any], channel: Channel) -> None:
+    opened = ways(desk.source)[0]()
+    dialect = getattr(opened.tables[0], "dialect", None)
+    parts = cut(desk.source, opened.encoding, dialect, asked["target"], desk.progress.made)
+    channel.send({"parts": parts})
+
+
+_DOES: dict[str, Callable[[_Desk, dict[str, Any], Channel], None]] = {
+    "look": _look,
+    "open": _open,
+    "read": _read,
+    "cut": _cut,
+}

@@ -1,0 +1,86 @@
+"""Which rows each rule means. Constants of SQL; moments and switches travel as parameters.
+
+Every rule has a selection of what is due. What a hold keeps is taken out of it and counted apart:
+``free`` and ``held`` are the two halves. The temporary tables ``held_subject`` and ``held_waybill``
+must be there (see ``held.open_holds``), and ``:everything`` says that a hold covers the owner.
+"""
+
+from __future__ import annotations
+
+__all__ = ["WAITS", "due", "free", "held"]
+
+WAITS = "p.collected_at IS NULL AND p.status <= 1"
+"""A parcel that waits to be collected."""
+
+_EXCEPTION = 4
+# A limitation period keeps a person from being deleted, and nothing else of theirs.
+_KEEPS_FROM_DELETION = "EXISTS (SELECT FROM held_subject h WHERE h.subject_id = {0}.subject_id)"
+_KEEPS_PERSON = (
+    "EXISTS (SELECT FROM held_subject h WHERE h.subject_id = {0}.subject_id AND NOT h.limited)"
+)
+_KEEPS_WAYBILL = "EXISTS (SELECT FROM held_waybill w WHERE w.waybill = {0}.waybill)"
+
+_DUE = {
+    "pickup_record": (f"parcel p WHERE p.collected_at < :before AND p.status <> {_EXCEPTION}"),
+    "never_collected": (
+        "parcel p WHERE p.collected_at IS NULL AND p.arrived_at < :before"
+        f" AND p.status <> {_EXCEPTION}"
+    ),
+    "exception_record": f"parcel p WHERE p.arrived_at < :before AND p.status = {_EXCEPTION}",
+    # Only what no other rule takes: every other parcel of such a month is past its time anyway.
+    "parcel_month": (
+        f"parcel p WHERE p.arrived_at < :before AND p.collected_at IS NOT NULL"
+        f" AND p.collected_at >= :pickup_record AND p.status <> {_EXCEPTION}"
+    ),
+    "contact_detail": (
+        "subject s WHERE s.detail = 0 AND NOT s.restricted AND s.last_seen < :before"
+        " AND NOT EXISTS (SELECT FROM parcel p WHERE p.subject_id = s.subject_id"
+        f" AND (({WAITS}) OR p.collected_at >= :before))"
+    ),
+    "custody_detail": (
+        "custody c WHERE NOT c.restricted AND (c.waybill, c.arrived_at) NOT IN"
+        f" (SELECT p.waybill, p.arrived_at FROM parcel p WHERE {WAITS}) AND :before IS NOT NULL"
+    ),
+    "idle_preference": (
+        "preference f WHERE NOT f.restricted AND f.updated_at < :before AND NOT EXISTS"
+        " (SELECT FROM subject s WHERE s.subject_id = f.subject_id AND s.last_seen >= :before)"
+    ),
+    "person_without_parcels": (
+        "subject s WHERE s.last_seen < :before AND NOT s.restricted"
+        " AND NOT EXISTS (SELECT FROM parcel p WHERE p.subject_id = s.subject_id)"
+        " AND NOT EXISTS (SELECT FROM preference f WHERE f.subject_id = s.subject_id)"
+    ),
+    "quarantine": (
+        "quarantine q WHERE q.day < CAST(CAST(:before AS timestamptz)"
+        " AT TIME ZONE 'Asia/Shanghai' AS date)"
+    ),
+    "access_record": "access_log a WHERE a.at < :before",
+}
+_PARCEL = f"({_KEEPS_PERSON.format('p')} OR {_KEEPS_WAYBILL.format('p')})"
+_KEPT = {
+    "pickup_record": _PARCEL,
+    "never_collected": _PARCEL,
+    "exception_record": _PARCEL,
+    "parcel_month": _PARCEL,
+    "contact_detail": _KEEPS_PERSON.format("s"),
+    "custody_detail": f"({_KEEPS_PERSON.format('c')} OR {_KEEPS_WAYBILL.format('c')})",
+    "idle_preference": _KEEPS_PERSON.format("f"),
+    "person_without_parcels": _KEEPS_FROM_DELETION.format("s"),
+    "quarantine": "false",
+    "access_record": _KEEPS_PERSON.format("a"),
+}
+
+
+def due(rule: str) -> str | None:
+    """Return ``table alias WHERE …`` of all rows that are past their time; ``None``: no rows."""
+    return _DUE.get(rule)
+
+
+def free(rule: str) -> str:
+    """Return the selection of what is due and may go."""
+    return f"{_DUE[rule]} AND NOT CAST(:everything AS boolean) AND NOT {_KEPT[rule]}"
+
+
+def held(rule: str) -> str:
+    """Return the selection of what is due and must stay."""
+    return f"{_DUE[rule]} AND (CAST(:everything AS boolean) OR {_KEPT[rule]})"

@@ -1,0 +1,99 @@
+"""What each database role may do to each table: the whole of it, and nothing else.
+
+``s`` select, ``i`` insert, ``d`` delete, ``u`` update; ``u:a,b`` updates of these columns alone,
+``s:-a`` all columns but these. The backup's role reads everything and is not repeated.
+A new table is entered here, with as little as it can do with.
+"""
+
+from __future__ import annotations
+
+__all__ = ["RIGHTS", "STRICT"]
+
+RIGHTS: dict[str, dict[str, str]] = {
+    # People. Row-level security hides restricted people from all but the backup (PIPL 47).
+    "subject": {"pipeline": "s i d u", "officer": "s u:sealed"},
+    "parcel": {"pipeline": "s i d u", "analyst": "s", "officer": "s"},
+    "custody": {"pipeline": "s i d u", "officer": "s"},
+    "preference": {"pipeline": "s i d u", "analyst": "s", "officer": "s"},
+    "tombstone": {"pipeline": "s i u:erased_at,reason", "officer": "s"},
+    "quarantine": {"pipeline": "s i d u:rule,column_name", "officer": "s"},
+    "listing": {"pipeline": "s i d u"},
+    # What is stored and not otherwise processed: nobody reads it.
+    "parcel_held": {"pipeline": "i"},
+    "restriction": {"pipeline": "s", "officer": "s"},
+    "legal_hold": {
+        "pipeline": "s u:ended_at,ended_by",
+        "officer": "s i u:ended_at,ended_by",
+        "auditor": "s:-subject_id,waybill",
+    },
+    "access_log": {"pipeline": "s d", "officer": "s i", "auditor": "s:-subject_id"},
+    "erasure": {
+        "pipeline": "s i u:state,erased_at,counts,epoch,certificate",
+        "auditor": "s",
+    },
+    "erasure_subject": {"pipeline": "s i d u:epoch,wrapped"},
+    "epoch_turn": {"pipeline": "s i u:state,facts", "auditor": "s"},
+    # Owners and keys (wrapped).
+    "controller": {
+        "pipeline": "s i u:name,kind",
+        "analyst": "s",
+        "officer": "s",
+        "auditor": "s",
+    },
+    "record_set": {"pipeline": "s i u:role,by_whom", "officer": "s", "auditor": "s"},
+    "station": {
+        "pipeline": "s i u:name,full_exports",
+        "analyst": "s",
+        "officer": "s",
+        "auditor": "s",
+    },
+    "login_controller": {},
+    "controller_key": {"pipeline": "s i", "officer": "s"},
+    "epoch": {"pipeline": "s i", "officer": "s"},
+    "former_key": {"pipeline": "s", "officer": "s"},
+    "root_key": {"pipeline": "s", "auditor": "s"},
+    "escrow": {"pipeline": "s", "auditor": "s"},
+    "installation": {"pipeline": "s"},
+    # Evidence: counts, rules, digests.
+    "batch": {"pipeline": "s i", "officer": "s", "auditor": "s"},
+    "step_result": {"pipeline": "s i d", "auditor": "s"},
+    "quality_result": {"pipeline": "s i d", "analyst": "s", "auditor": "s"},
+    "risk_assessment": {"pipeline": "s i d", "analyst": "s", "auditor": "s"},
+    "parcel_history": {"pipeline": "s i u", "analyst": "s", "auditor": "s"},
+    "control_evidence": {"pipeline": "s i u:withdrawn", "officer": "s", "auditor": "s:-sealed"},
+    "rule_figure": {"pipeline": "s i u:number,source", "officer": "s", "auditor": "s"},
+    "rule_result": {"pipeline": "s i", "officer": "s", "auditor": "s"},
+    "finding": {"pipeline": "s i u:after,closed,state", "officer": "s", "auditor": "s:-sealed"},
+    "ledger_entry": {"pipeline": "s i u:seq", "officer": "i", "auditor": "s"},
+    "ledger_checkpoint": {"pipeline": "s i", "auditor": "s"},
+    "effect": {"pipeline": "s i"},
+    "outbox": {"pipeline": "s i u:done"},
+    # The backup repository.
+    "backup": {"pipeline": "s i u:prune_id", "auditor": "s"},
+    "backup_object": {"pipeline": "s i d"},
+    "backup_lineage": {"pipeline": "s", "auditor": "s"},
+    "backup_reference": {"pipeline": "s i d"},
+    "prune": {"pipeline": "s i u:finished", "auditor": "s"},
+    "generation_proof": {"pipeline": "s i", "auditor": "s"},
+    "restore_drill": {"pipeline": "s i", "auditor": "s"},
+}
+
+STRICT = frozenset(
+    {
+        "subject",
+        "parcel",
+        "custody",
+        "preference",
+        "tombstone",
+        "quarantine",
+        "listing",
+        "parcel_held",
+        "restriction",
+        "legal_hold",
+        "access_log",
+        "erasure_subject",
+        "erasure",
+        "epoch_turn",
+    }
+)
+"""Tables of which the pipeline sees nothing unless its transaction is bound to a controller."""
