@@ -54,9 +54,10 @@ check: setup ## lint, format, types, import contracts
 bench: setup ## a million parcels, as a ratio to a bare COPY; what the detectors find
 	@$(RUN) tests/bench/nightly.py $(ARGS)
 	@$(RUN) tests/bench/detectors.py
+	@$(RUN) tests/bench/keys.py
 
 torture: setup ## the long enumerations: a kill at every point
-	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises $(ARGS)
+	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises tests/keys $(ARGS)
 
 clean: setup ## remove the installation in .safehands (asks; FORCE=1 does not)
 	@$(RUN) -m safehands_airflow.clean $(if $(FORCE),--force)

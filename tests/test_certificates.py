@@ -50,6 +50,8 @@ def test_a_certificate_is_kept_for_its_owner_alone_and_replaced_whole(
     journal.sequence(store, NOW)
     document = certificate(store, "erasure", BODY)
     path = tmp_path / "certificates" / "c.json"
+    path.parent.mkdir()
+    (path.parent / ".c.json.0badc0de.partial").write_text("of a killed try")
     for _ in range(2):
         keep_certificate(path, document)
     assert load_document(path.read_text(encoding="utf-8")) == document

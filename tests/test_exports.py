@@ -35,7 +35,9 @@ def test_formula_gets_an_apostrophe(cell: str) -> None:
     assert neutral(cell) == "'" + cell
 
 
-@pytest.mark.parametrize("cell", ["", "王小明", "-5", "-5.20", "A-01", "a=b", 5, -5.2, None, date.max])
+@pytest.mark.parametrize(
+    "cell", ["", "王小明", "-5", "-5.20", "A-01", "a=b", 5, -5.2, None, date.max]
+)
 def test_other_cells_stay(cell: Any) -> None:
     assert neutral(cell) is cell
 

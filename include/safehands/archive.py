@@ -40,6 +40,8 @@ def archive(night: Night, store: Store, now: datetime) -> Outcome:
 
     Raises ``SetupProblem`` when what was written does not read back; the export then stays.
     """
+    if not isinstance(night.settings.landing, Path):
+        raise SetupProblem("archive.landing_elsewhere")
     sealed, present = 0, _present(night)
     for station, digest in _loaded(store, night):
         if digest in present:

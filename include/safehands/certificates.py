@@ -69,6 +69,9 @@ def keep_certificate(path: Path, document: Mapping[str, Json]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
+    # What earlier tries left that were killed before their last line.
+    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+        leftover.unlink(missing_ok=True)
 
 
 _ENTRY = (

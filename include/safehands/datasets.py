@@ -24,6 +24,7 @@ __all__ = [
     "Problem",
     "Shard",
     "SourceFile",
+    "Window",
     "loaded_whole",
     "names_a_person",
     "safe_name",
@@ -71,10 +72,23 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What is new in a database ``source``: above ``low`` (empty: all) up to and with ``high``.
+
+    Both are values of the declared watermark, a time (ISO 8601) or a whole number, as text.
+    """
+
+    source: str
+    low: str
+    high: str
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """One export in the landing folder. ``path`` is relative to it, with ``/``.
 
     ``part``: only these rows of it; ``size`` and ``digest`` are those of the whole file.
+    ``window``: no file, but rows of a database; ``digest`` then names source and window.
     """
 
     station: str
@@ -82,6 +96,7 @@ class SourceFile:
     size: int
     digest: str
     part: Part | None = None
+    window: Window | None = None
 
     @property
     def label(self) -> str:
@@ -102,8 +117,9 @@ class SourceFile:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> SourceFile:
         """Rebuild from ``dataclasses.asdict``."""
-        part = data.get("part")
-        return cls(**{**data, "part": Part(**part) if part else None})
+        part, window = data.get("part"), data.get("window")
+        made = {"part": Part(**part) if part else None}
+        return cls(**{**data, **made, "window": Window(**window) if window else None})
 
 
 def loaded_whole(batches: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:

@@ -200,7 +200,10 @@ def plan(inst: Installation, business_date: date) -> Plan:
 def _plan(inst: Installation, business_date: date) -> Plan:
     settings, head = inst.settings, Head.of(business_date)
     declared = _declared(inst)
-    files = without_repeats(ingest_step.inventory(settings.landing, declared))
+    landed = ingest_step.inventory(settings.landing, declared)
+    loaded = set(_batches(inst, "state = 'loaded'"))
+    news = ingest_step.windows(declared, loaded, settings.secret)
+    files = without_repeats([*landed, *news])
     known = set(_batches(inst, "state IS NOT NULL"))
     if not files and not known:
         raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))

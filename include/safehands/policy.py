@@ -168,8 +168,9 @@ def load_policy(folder: Path, mappings: Path | None = None) -> Policy:
     raw = {name: _read(folder / f"{name}.yaml") for name in _FILES}
     sources = load_sources(mappings)
     try:
+        divisions = _divisions(folder / "divisions.csv")
         digest = _digest(folder, confirmed_digest(sources))
-        policy = _build(raw, _divisions(folder / "divisions.csv"), sources, digest)
+        policy = _build(raw, divisions, sources, digest)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from safehands.errors import SetupProblem
 from safehands.messages import LANGUAGES
@@ -22,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 VARIABLES: dict[str, str] = {
     "SAFEHANDS_HOME": "folder of keys, work files, backups, reports and the embedded database",
     "SAFEHANDS_DATABASE_URL": "a served PostgreSQL (SQLAlchemy URL); empty: the embedded one",
-    "SAFEHANDS_LANDING": "folder with stations.yaml and the stations' exports",
+    "SAFEHANDS_LANDING": "folder, or fsspec URL, with stations.yaml and the stations' exports",
     "SAFEHANDS_KEYS": "first place of the key files",
     "SAFEHANDS_KEYS_SECOND": "second place of the epoch keys, ideally another disk",
     "SAFEHANDS_KEYS_URL": "who holds the root key: file:, env:, vault+https://…, awskms://…",
@@ -131,7 +132,7 @@ class Settings:
         places = get("backups", str(home / "backups"))
         return cls(
             home=home,
-            landing=_path(get("landing", str(home / "landing"))),
+            landing=_landing(get("landing", str(home / "landing"))),
             keys=_path(get("keys", str(home / "keys"))),
             keys_second=_path(get("keys_second", str(home / "keys-second"))),
             backups=home / "backups" if "://" in places else _path(places),
@@ -169,6 +170,18 @@ class _Lookup:
 
 def _path(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))
+
+
+def _landing(text: str) -> Path:
+    """Return the landing folder: of this machine, or of any store that fsspec knows."""
+    if "://" not in text:
+        return _path(text)
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise SetupProblem("setup.credentials_in_url", name="SAFEHANDS_LANDING")
+    # Imported for those who need it: the library takes a tenth of a second.
+    from upath import UPath
+
+    return cast(Path, UPath(text))
 
 
 def _number(name: str, text: str) -> int:

@@ -18,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from safehands.errors import PolicyError
 
-__all__ = ["IGNORE", "ColumnRule", "SourcePolicy", "confirmed_digest", "earlier", "load_sources", "write"]
+__all__ = [
+    "IGNORE",
+    "ColumnRule",
+    "SourcePolicy",
+    "confirmed_digest",
+    "earlier",
+    "load_sources",
+    "write",
+]
 
 IGNORE = "ignore"
 """The field of a column that is not read."""

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from safehands.errors import PolicyError
 
-__all__ = ["Controller", "RecordSet", "Register", "Station", "load_register"]
+__all__ = ["Controller", "Database", "RecordSet", "Register", "Station", "load_register"]
 
 _CODE = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
 
@@ -37,6 +37,22 @@ class RecordSet(_Frozen):
         return self
 
 
+class Database(_Frozen):
+    """A station's own database: a query and the column by which what is new is told.
+
+    ``url``: SQLAlchemy URL without a password; one with it belongs into the variable
+    ``SAFEHANDS_SOURCE_<NAME>``. ``kind``: what the watermark is. ``overlap``: how far below the last
+    watermark is read again, in seconds or in numbers, for rows that were committed late.
+    """
+
+    name: str = Field(pattern=_CODE)
+    query: str
+    watermark: str
+    kind: Literal["time", "number"] = "time"
+    overlap: int = Field(default=0, ge=0)
+    url: str = Field(default="", repr=False)
+
+
 class Station(_Frozen):
     """One shop and the subfolder of the landing folder with its exports.
 
@@ -47,6 +63,7 @@ class Station(_Frozen):
     code: str = Field(pattern=_CODE)
     name: str
     folder: str
+    databases: tuple[Database, ...] = ()
     full_exports: tuple[str, ...] = ()
 
 

@@ -6,12 +6,18 @@ import base64
 import hashlib
 import io
 import json
+import shutil
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyrage
+import pytest
+
 from backup_home import Home
 
 
@@ -69,3 +75,55 @@ def test_what_leads_to_a_person_lies_in_the_key_segment_alone(home: Home) -> Non
         for column in table.columns
     )
     assert not [lookup for _, lookup, _ in salts if repr(lookup)[2:-1].encode() in everything]
+
+
+AGE_IS_MISSING = "not checked: the stock age tool is missing (Debian package: apt-get install age)"
+
+
+def identity_text(identity_file: Path) -> str:
+    """The identity as the docs say to take it out of the key file."""
+    return base64.b64decode(json.loads(identity_file.read_text())["key"]).decode() + "\n"
+
+
+@pytest.fixture
+def age_tool(home: Home, tmp_path: Path) -> Callable[[Path], bytes]:
+    """A function that decrypts a file with the program ``age`` and nothing of ours."""
+    program = shutil.which("age")
+    if program is None:
+        pytest.skip(AGE_IS_MISSING)
+    identity = tmp_path / "identity.txt"
+    identity.touch(0o600)
+    identity.write_text(identity_text(home.settings.keys / "backup-identity.key"))
+
+    def decrypt(path: Path) -> bytes:
+        command = [program, "--decrypt", "--identity", str(identity), str(path)]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    return decrypt
+
+
+def test_the_stock_age_tool_opens_every_file(
+    home: Home, age_tool: Callable[[Path], bytes], tmp_path: Path
+) -> None:
+    home.backup()
+    [manifest] = (home.folder / "manifests").iterdir()
+    said = json.loads(age_tool(manifest).split(b"\n")[0])
+    rows = 0
+    for part in said["parts"]:
+        plain = tmp_path / "part.parquet"
+        plain.write_bytes(age_tool(home.folder / part["object"]))
+        rows += pq.ParquetFile(plain).metadata.num_rows
+        assert len(pd.read_parquet(plain)) == part["rows"]
+    assert rows == sum(said["tables"].values())
+    segment = age_tool(home.folder / said["keys"][0]["name"])
+    assert pq.read_table(io.BytesIO(segment)).num_rows == 13
+
+
+def test_the_stock_age_tool_refuses_another_identity(
+    home: Home, age_tool: Callable[[Path], bytes], tmp_path: Path
+) -> None:
+    home.backup()
+    (tmp_path / "identity.txt").write_text(str(pyrage.x25519.Identity.generate()) + "\n")
+    [manifest] = (home.folder / "manifests").iterdir()
+    with pytest.raises(subprocess.CalledProcessError):
+        age_tool(manifest)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from backup_home import Home
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from backup_home import Home
 from safehands.backup import Repository, verify_repository
 from safehands.backup.manifest import Manifest, open_manifest, seal_manifest
 from safehands.backup.repository import digest, manifest_name, object_name
@@ -288,3 +288,35 @@ def test_an_empty_folder_is_no_backup(grown: Home, tmp_path: Path) -> None:
     (tmp_path / "manifests").mkdir()
     (tmp_path / manifest_name("2026-11-23", b"")).write_bytes(b"")
     assert refused(grown, tmp_path) == "backup.does_not_open"
+
+
+class Held:
+    """One file in memory, with a bit that can be flipped: a disk would be too slow for each."""
+
+    label = "held"
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def read(self, name: str) -> bytes:
+        return self.data
+
+
+@pytest.mark.parametrize("kind", ["objects", "keys", "manifests"])
+def test_every_single_bit_counts(grown: Home, kind: str) -> None:
+    name = min(Repository(grown.folder).list(kind), key=lambda n: len(grown.files()[n]))
+    whole = bytearray(grown.files()[name])
+    held = Held(bytes(whole))
+    repository = Repository(held)  # type: ignore[arg-type]
+    unseen = []
+    for place in range(len(whole)):
+        for bit in range(8):
+            whole[place] ^= 1 << bit
+            held.data = bytes(whole)
+            try:
+                repository.get(name)
+                unseen.append((place, bit))
+            except BackupBroken:
+                pass
+            whole[place] ^= 1 << bit
+    assert unseen == []

@@ -20,7 +20,6 @@ from labelled_addresses import labelled_addresses
 from labelled_columns import labelled_columns
 from labelled_texts import HELD_OUT, HELD_OUT_ALIKES, labelled_texts
 from measured import addresses_measured, cells_measured, columns_measured, texts_measured, untouched
-
 from safehands.ingest.detect import look, words_of
 from safehands.ingest.detect.kinds import PHONES
 from safehands.ingest.normalise.addresses import Divisions, load_streets

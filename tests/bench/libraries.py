@@ -112,7 +112,9 @@ def _presidio() -> Find:
 
     registry = RecognizerRegistry(supported_languages=["zh"])
     registry.add_recognizer(
-        PhoneRecognizer(supported_language="zh", supported_regions=("CN",), context=["电话", "手机"])
+        PhoneRecognizer(
+            supported_language="zh", supported_regions=("CN",), context=["电话", "手机"]
+        )
     )
     engine = AnalyzerEngine(registry=registry, nlp_engine=Blank(), supported_languages=["zh"])
     kinds = {"PHONE_NUMBER": "phone", "PERSON": "name", "LOCATION": "address"}

@@ -17,7 +17,7 @@ from safehands.cli import command
 from safehands.errors import BackupBroken
 from safehands.keys import FileProvider
 from safehands.settings import Settings
-from safehands.verification import verify_file, verifier_from
+from safehands.verification import verifier_from, verify_file
 
 WORDS = ("create", "list", "verify", "prove", "restore", "prune", "drill")
 

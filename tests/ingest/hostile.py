@@ -142,16 +142,21 @@ def overlapping() -> bytes:
     body = b"a,b\n" + b"1,2\n" * 2_500_000
     crc, packer = zlib.crc32(body), zlib.compressobj(9, zlib.DEFLATED, -15)
     stream = packer.compress(body) + packer.flush()
-    local = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, 0, 8, 0, 33, crc, len(stream), len(body), 1, 0)
+    local = struct.pack(
+        "<4sHHHHHIIIHH", b"PK\3\4", 20, 0, 8, 0, 33, crc, len(stream), len(body), 1, 0
+    )
     local += b"a" + stream
     central = b""
     for i in range(900):
         name = f"{i:04}.csv".encode()
-        central += struct.pack(
-            "<4sHHHHHHIIIHHHHHII",
-            *(b"PK\1\2", 20, 20, 0, 8, 0, 33, crc, len(stream), len(body), len(name)),
-            *(0, 0, 0, 0, 0, 0),
-        ) + name
+        central += (
+            struct.pack(
+                "<4sHHHHHHIIIHHHHHII",
+                *(b"PK\1\2", 20, 20, 0, 8, 0, 33, crc, len(stream), len(body), len(name)),
+                *(0, 0, 0, 0, 0, 0),
+            )
+            + name
+        )
     end = struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, 900, 900, len(central), len(local), 0)
     return local + central + end
 
@@ -177,7 +182,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a million columns in a line": ("a.csv", lambda: b"," * 1_000_000 + b"\n" * 3),
     "one endless line": ("a.csv", lambda: b"x" * 200_000_000),
     "one endless quote": ("a.csv", lambda: b'a,b\n1,"' + b"x\n" * 50_000_000),
-    "nothing but quotes": ("a.csv", lambda: b'a,b\n' + b'"' * 50_000_001),
+    "nothing but quotes": ("a.csv", lambda: b"a,b\n" + b'"' * 50_000_001),
     "NUL bytes": ("a.csv", lambda: _GOOD.replace(b"SF", b"\0\0")),
     "wide Parquet": ("a.parquet", wide_parquet),
     "constant Parquet": ("a.parquet", constant_parquet),

@@ -21,15 +21,27 @@ from safehands.ingest.source import Source
 from safehands.landing import unloaded
 
 _CELL = st.sampled_from(
-    ["", "a", "12", "x,y", "two\nlines", "two\r\nlines", 'say "hi"', '"', "\n", "张三", '""', ",", " "]
+    [
+        "",
+        "a",
+        "12",
+        "x,y",
+        "two\nlines",
+        "two\r\nlines",
+        'say "hi"',
+        '"',
+        "\n",
+        "张三",
+        '""',
+        ",",
+        " ",
+    ]
 )
 _TABLE = st.lists(st.tuples(_CELL, _CELL, _CELL), min_size=3, max_size=60)
 
 
 def source(path: Path) -> Source:
-    return Source(
-        path.name, path.name, "", lambda: path.open("rb"), path.stat().st_size, Limits()
-    )
+    return Source(path.name, path.name, "", lambda: path.open("rb"), path.stat().st_size, Limits())
 
 
 def whole(table: TextTable | JsonTable, header: int = 0) -> list[tuple[object, ...]]:
@@ -38,7 +50,9 @@ def whole(table: TextTable | JsonTable, header: int = 0) -> list[tuple[object, .
         (row, *cells)
         for batch in table.batches(header, width, range(width))
         for row, *cells in zip(
-            batch.rows.to_pylist(), *(batch.columns[i].to_pylist() for i in range(width)), strict=True
+            batch.rows.to_pylist(),
+            *(batch.columns[i].to_pylist() for i in range(width)),
+            strict=True,
         )
     ]
 
@@ -52,7 +66,9 @@ def in_parts(made: Source, table: TextTable, encoding: str) -> list[tuple[object
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(_TABLE, st.sampled_from(["utf-8", "gb18030"]), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@given(
+    _TABLE, st.sampled_from(["utf-8", "gb18030"]), st.sampled_from(["\n", "\r\n"]), st.booleans()
+)
 def test_parts_are_the_whole(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from keys_scene import KILLED, Home, Scene, files_of, sampled
 from sqlalchemy import text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,19 +10,16 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from backup_home import NOW, Home, make_home
+from backup_home import NOW, Home
 from safehands import journal
 from safehands.backup import Repository, verify_repository
 from safehands.backup.manifest import open_manifest, seal_manifest
 from safehands.backup.repository import MANIFESTS, manifest_name
-from safehands.backup.tables import DECLARED
+from safehands.backup.tables import DECLARED, Split
 from safehands.errors import BackupBroken, KeyProblem, LedgerBroken
 from safehands.keys import FileProvider, age
-from safehands.policy import Policy
 from safehands.restore import Restored, restore
 from safehands.restore.load import Loader
 from safehands.store import Store, prepare_store, setup
@@ -301,50 +299,79 @@ def test_the_ledger_is_never_rolled_back(home: Home, fresh: Fresh) -> None:
     assert note == newest.details["checkpoint"]
 
 
-def revisions() -> list[str]:
-    """The schema's revisions, the newest first."""
-    config = Config()
-    folder = Path(setup.__file__).parent / "migrations"
-    config.set_main_option("script_location", str(folder))
-    return [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+FUTURE = """
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None
+
+def upgrade():
+    op.execute("ALTER TABLE station ADD COLUMN future text NOT NULL DEFAULT ''")
+    op.execute("ALTER TABLE preference ADD COLUMN future smallint NOT NULL DEFAULT 7")
+    op.execute("CREATE TABLE future (id int PRIMARY KEY, note text NOT NULL)")
+    op.execute("GRANT SELECT ON future TO safehands_backup")
+"""
+
+
+@pytest.fixture
+def upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Home], None]:
+    """A function that brings a store to a schema of the future, as a new release would."""
+
+    def to_the_future(home: Home) -> None:
+        head = setup.schema_revision(home.store)
+        folder = tmp_path / "release" / "migrations"
+        shutil.copytree(Path(setup.__file__).parent / "migrations", folder)
+        (folder / "versions" / "9999_future.py").write_text(FUTURE.format(head=head))
+        monkeypatch.setattr(setup, "__file__", str(folder.parent / "setup.py"))
+        monkeypatch.setitem(DECLARED, "future", Split(forward=True))
+        prepare_store(home.store)
+
+    return to_the_future
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_generation_of_an_older_schema_comes_back_into_the_present_one(
-    cluster: Any,
-    policy: Policy,
-    tmp_path: Path,
+    home: Home,
+    fresh: Fresh,
+    upgrade: Callable[[Home], None],
     monkeypatch: pytest.MonkeyPatch,
     killed: bool,
 ) -> None:
-    head, before, *_ = revisions()
-    cluster.made += 2
-    stores = [cluster.server.url(f"sh_test_{cluster.made - n}") for n in (0, 1)]
-    provider = FileProvider(cluster.keys, tmp_path / "second")
-    early = Store(stores[0], provider)
-    prepare_store(early, before)
-    early.close()
-    home = make_home(stores[0], cluster.keys / "root.key", policy, tmp_path / "home")
-    older = home.backup()
-    prepare_store(home.store)
-    home.admin(*ERASED)
+    older = home.backup().details["manifest"]
+    upgrade(home)
+    home.admin(
+        *ERASED,
+        "UPDATE station SET future = code",
+        "INSERT INTO future VALUES (1, 'kept')",
+        "DELETE FROM preference",
+    )
     home.backup(1)
-    target = Store(stores[1], home.provider)
-    name = older.details["manifest"]
+    target = fresh()
     if killed:
         with monkeypatch.context() as patched:
             patched.setattr("safehands.restore.restoring._advance", None)
             with pytest.raises(TypeError):
-                do(home, target, generation=name)
-    done = do(home, target, generation=name)
-    assert (done.revision, setup.schema_revision(target)) == (before, head)
+                do(home, target, generation=older)
+    done = do(home, target, generation=older)
+    assert done.revision != "9999"
+    assert setup.schema_revision(target) == "9999"
     assert done.left_out["subject"] == 1
-    assert rows(target, "tombstone") == rows(home.store, "tombstone")
-    assert rows(target, "batch") == rows(home.store, "batch")
+    assert ask(target, "SELECT count(*) FROM preference") == 0
+    for forward in ("tombstone", "station", "future", "controller_key", "epoch"):
+        assert rows(target, forward) == rows(home.store, forward), forward
     journal.verify(target, home.verifier)
-    assert do(home, target, generation=name).already
-    home.store.close()
-    target.close()
+    assert do(home, target, generation=older).already
+
+
+def test_a_database_of_another_schema_is_not_taken(
+    home: Home, fresh: Fresh, upgrade: Callable[[Home], None]
+) -> None:
+    older = home.backup().details["manifest"]
+    upgrade(home)
+    home.backup(1)
+    target = fresh()
+    prepare_store(target)
+    with pytest.raises(BackupBroken) as caught:
+        do(home, target, generation=older)
+    assert caught.value.key == "restore.other_schema"
 
 
 # What is refused

@@ -20,13 +20,16 @@ from sqlalchemy import text
 
 from nights import BUSINESS_DATE, NOW
 from safehands import journal, pipeline
-from safehands.backup import Repository, open_repository
+from safehands.backup import Repository, open_repository, prune
+from safehands.backuppolicy import load_backup_policy
 from safehands.errors import BackupBroken, KeyProblem, SafehandsError
 from safehands.installation import Installation
 from safehands.ledger import load_document, verify_document
 from safehands.restore import Drill, drill, last_drill, prove
 from safehands.restore.scratch import scratch
+from safehands.rotation import rotate_data
 from safehands.store.digest import store_digest
+from safehands.store.register import owners
 
 HEADER = "运单号,快递公司,收件人,收件人手机号,收件地址,取件码,库位,状态,入库时间,取件时间"
 
@@ -93,6 +96,29 @@ def test_a_proof_opens_everything_and_leaves_nothing_behind(
     ]
     # The trial's ledger was not signed: two ledgers of one length must never exist.
     assert ask(backed_up, "SELECT * FROM ledger_entry ORDER BY id") == entries
+
+
+def test_a_generation_from_before_a_rotation_of_data_keys_still_opens(
+    inst: Installation,
+) -> None:
+    """Until the new lineage is proved and the old one pruned, the old data key is in its backup."""
+    lay(inst.settings.landing, "export", 1000)
+    night(inst, BUSINESS_DATE - timedelta(days=1))
+    before = store_digest(inst.store)
+    for owner in owners(inst.store).values():
+        rotate_data(inst.store, owner, NOW)
+    night(inst, BUSINESS_DATE)
+    [older, newest] = ask(inst, "SELECT manifest, facts ->> 'lineage' FROM backup ORDER BY id")
+    assert (older[1], newest[1]) == ("0", "1")
+    repository = open_repository(inst.settings)
+    verifier = journal.signing_key(inst.provider).verifier
+    for manifest in (older[0], newest[0]):
+        found = prove(inst.store, repository, verifier, NOW, ticking(), generation=manifest)
+        assert found.store_digest == before
+    rules = load_backup_policy(inst.settings.policy)
+    done = prune(repository, inst.store, rules, "r", NOW)
+    assert done.counts["removed"] == 1
+    assert ask(inst, "SELECT manifest FROM backup WHERE prune_id IS NULL") == [(newest[0],)]
 
 
 def test_without_a_key_there_is_no_proof(backed_up: Installation) -> None:

@@ -159,9 +159,7 @@ def _confirmed(source: SourcePolicy, policy: Policy, call: Call) -> SourcePolicy
     return source.model_copy(update={"confirmed": True, "confirmed_on": call.day.isoformat()})
 
 
-def _as_dict(
-    proposal: Proposal, source: SourcePolicy, target: Path | None
-) -> dict[str, object]:
+def _as_dict(proposal: Proposal, source: SourcePolicy, target: Path | None) -> dict[str, object]:
     return {
         **proposal.as_dict(),
         "station": source.station,

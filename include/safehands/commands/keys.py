@@ -146,8 +146,8 @@ def _data(call: Call, code: str | None) -> None:
     with call.installation() as inst:
         for owner in _chosen(inst, code):
             done = rotate_data(inst.store, owner, now())
-            said = {"controller": owner.code, "version": done.new, "count": done.records}
-            call.line(call.say("keys.rotated.data", **said))
+            said: dict[str, str | int] = {"controller": owner.code, "version": done.new}
+            call.line(call.say("keys.rotated.data", count=done.records, **said))
     call.line(call.say("keys.rotated.lineage"))
 
 

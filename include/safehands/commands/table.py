@@ -35,9 +35,7 @@ def command(lang: str) -> click.Command:
     )
 
 
-def _table(
-    call: Call, file: str, out: str | None, sheet: str, hidden: bool, as_json: bool
-) -> None:
+def _table(call: Call, file: str, out: str | None, sheet: str, hidden: bool, as_json: bool) -> None:
     from safehands.ingest.limits import Limits
     from safehands.ingest.survey import survey
 
@@ -83,6 +81,8 @@ def _show_rows(call: Call, key: str, rows: list[dict[str, int | str]]) -> None:
     for row in rows[:_SHOWN]:
         reason = call.say(f"cli.table.reason.{row['reason']}")
         width = f" ({row['cells']}/{row['expected']})" if "cells" in row else ""
-        call.line("  " + call.say("cli.table.line", line=row.get("line", row["row"])) + reason + width)
+        call.line(
+            "  " + call.say("cli.table.line", line=row.get("line", row["row"])) + reason + width
+        )
     if len(rows) > _SHOWN:
         call.line("  …")

@@ -67,9 +67,7 @@ def _leads_out(entry: zipfile.ZipInfo) -> bool:
     return link or ".." in parts or name.startswith("/") or ":" in parts[0] or "\0" in name
 
 
-def _members(
-    data: bytes, entries: list[zipfile.ZipInfo], source: Source, ways: _Ways
-) -> Opened:
+def _members(data: bytes, entries: list[zipfile.ZipInfo], source: Source, ways: _Ways) -> Opened:
     tables: list[RawTable] = []
     facts: dict[str, Any] = {"format": "zip", "members": 0, "unread_members": 0}
     hidden, date1904, encodings = 0, False, set()
@@ -103,7 +101,11 @@ def _shown(entry: zipfile.ZipInfo) -> str:
 def _member(data: bytes, entry: zipfile.ZipInfo, name: str, source: Source) -> Source:
     label = f"{source.label}/{safe_name(name)}"
     return replace(
-        source, name=name, label=label, digest="", size=entry.compress_size,
+        source,
+        name=name,
+        label=label,
+        digest="",
+        size=entry.compress_size,
         opener=_opener(data, entry, name),
     )
 

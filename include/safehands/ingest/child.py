@@ -14,14 +14,14 @@ import select
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any, BinaryIO
 
 import safehands
-from safehands.datasets import Part, SourceFile
+from safehands.datasets import SourceFile
 from safehands.errors import BadInput, SetupProblem
 from safehands.ingest.limits import Limits
 from safehands.ingest.tables import Batch, Line, Odd, Opened
@@ -30,6 +30,7 @@ from safehands.ingest.wire import Channel, as_error
 __all__ = ["Reading", "Usage", "warm_up"]
 
 _FAREWELL = 5.0
+_RANGE = 64 * 1024 * 1024
 _REMEMBERED = 1_000
 _ENVIRONMENT = {
     "PATH": os.defpath,
@@ -53,7 +54,7 @@ class Reading:
     """One file in a reader of its own. To be closed; ``usage`` may be asked for after that.
 
     Every method raises ``BadInput`` when the file cannot be read or costs more than ``limits``.
-    ``options``: see ``source.Source``.
+    ``verify`` is called when a table has been read to its end; ``options``: see ``source.Source``.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Reading:
         handle: BinaryIO,
         file: SourceFile,
         limits: Limits,
+        verify: Callable[[], None] | None = None,
         **options: str | bool,
     ) -> None:
+        self.verify = verify or _nothing
         self._usage: Usage | None = None
         self._label, self._limits, self._size = file.label, limits, file.size
         request = {
@@ -74,9 +77,13 @@ class Reading:
             "memory": limits.memory(self._weight(file)),
             "seconds": limits.time(self._weight(file)),
             "options": options,
+            "size": file.size,
         }
+        descriptor = _descriptor(handle)
+        # What has no descriptor, such as an object in a store, is read here for the reader.
+        self._handle = handle if descriptor is None else None
         self._server = _server()
-        self._number, connection = self._server.start(request, handle.fileno())
+        self._number, connection = self._server.start(request, descriptor)
         self._channel = Channel(connection)
         self._open = True
 
@@ -112,9 +119,7 @@ class Reading:
         """Open the file in one of the ways that ``look`` counted."""
         found = self._ask({"do": "open", "way": way})
         tables = [_Table(self, index, table) for index, table in enumerate(found["tables"])]
-        return Opened(
-            tables, found["encoding"], found["hidden"], found["date1904"], found["facts"]
-        )
+        return Opened(tables, found["encoding"], found["hidden"], found["date1904"], found["facts"])
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return the answer to another request (see ``serve``)."""
@@ -131,6 +136,9 @@ class Reading:
             if request is not None:
                 self._channel.send(request)
             message, batch = self._channel.receive()
+            while "need" in message:
+                self._channel.send({}, raw=self._range(*message["need"]))
+                message, batch = self._channel.receive()
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise self._died() from None
         if "error" in message:
@@ -138,6 +146,16 @@ class Reading:
         if "ended" in message:
             raise self._failed(message)
         return message, batch
+
+    def _range(self, offset: int, size: int) -> bytes:
+        if self._handle is None:
+            raise ValueError("not asked for")
+        try:
+            self._handle.seek(offset)
+            return self._handle.read(min(size, _RANGE))
+        except OSError as error:
+            reason = type(error).__name__
+            raise BadInput("ingest.cannot_open", file=self._label, reason=reason) from None
 
     def _died(self) -> BadInput:
         self._open = False
@@ -180,6 +198,7 @@ class _Table:
             if batch is not None:
                 yield batch
             message, batch = self._reading.exchange(None)
+        self._reading.verify()
         self.odd[:] = [Odd(*odd) for odd in message["odd"]]
         self.info = message["info"]
 
@@ -195,13 +214,14 @@ class _Server:
     ended: dict[int, dict[str, Any]] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
 
-    def start(self, request: dict[str, Any], descriptor: int) -> tuple[int, socket.socket]:
+    def start(self, request: dict[str, Any], descriptor: int | None) -> tuple[int, socket.socket]:
         ours, theirs = socket.socketpair()
         with self.lock, theirs:
             self._hear(0)
             self.started += 1
             data = json.dumps({"number": self.started, **request}).encode()
-            socket.send_fds(self.control, [data], [descriptor, theirs.fileno()])
+            files = [] if descriptor is None else [descriptor]
+            socket.send_fds(self.control, [data], [theirs.fileno(), *files])
             return self.started, ours
 
     def obituary(self, number: int) -> dict[str, Any]:
@@ -225,6 +245,17 @@ class _Server:
         while len(self.ended) > _REMEMBERED:
             del self.ended[next(iter(self.ended))]
         return heard
+
+
+def _nothing() -> None:
+    return None
+
+
+def _descriptor(handle: BinaryIO) -> int | None:
+    try:
+        return handle.fileno()
+    except (OSError, AttributeError):
+        return None
 
 
 _running: _Server | None = None

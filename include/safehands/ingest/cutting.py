@@ -71,7 +71,7 @@ def _cut(
 
 def _ends(data: bytes, quoted: re.Pattern[bytes] | None) -> tuple[int, int]:
     """Return where the last whole record ends, and how many there are."""
-    if quoted is None or b'"' not in data and b"'" not in data:
+    if quoted is None or (b'"' not in data and b"'" not in data):
         return data.rfind(b"\n") + 1, data.count(b"\n")
     length = records = 0
     for found in quoted.finditer(data):
@@ -85,5 +85,14 @@ def _record(dialect: Dialect) -> re.Pattern[bytes]:
     """Return the pattern of one record with its line end (atomic: it never goes back)."""
     mark, sign = re.escape(dialect.parsed.encode()), re.escape(dialect.quote.encode())
     rest = rb"[^%b\n]*+" % mark
-    cell = rb"(?>%b(?:[^%b]|%b%b)*+%b%b|(?!%b)%b)" % (sign, sign, sign, sign, sign, rest, sign, rest)
+    cell = rb"(?>%b(?:[^%b]|%b%b)*+%b%b|(?!%b)%b)" % (
+        sign,
+        sign,
+        sign,
+        sign,
+        sign,
+        rest,
+        sign,
+        rest,
+    )
     return re.compile(rb"%b(?:%b%b)*+\n" % (cell, mark, cell))

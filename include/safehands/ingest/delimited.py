@@ -28,6 +28,7 @@ __all__ = ["TextTable"]
 _BLOCK = BLOCK
 _SIGN = re.compile(r"\s*(?:#|//|%|--|!|;)")
 
+
 class TextTable:
     """A delimited text file as a raw table (see ``tables.RawTable``).
 

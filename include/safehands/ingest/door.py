@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from safehands.datasets import SourceFile
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, WrongFileType
+from safehands.ingest import remote
 from safehands.stations import Register
 
 __all__ = ["SUFFIXES", "check_type", "inventory", "open_any", "open_source", "sha256_of"]
@@ -66,6 +67,8 @@ def inventory(landing: Path, register: Register) -> list[SourceFile]:
     Hidden and temporary files are left out; everything else is listed, also what cannot be read
     (then ``ingest`` says why). What is no regular file inside ``landing`` has an empty digest.
     """
+    if remote.is_remote(landing):
+        return remote.inventory(landing, register, _is_export)
     stations = [s for c in register.controllers for s in c.stations]
     folders = {(landing / s.folder).resolve(): s.code for s in stations}
     found = [
@@ -78,15 +81,20 @@ def inventory(landing: Path, register: Register) -> list[SourceFile]:
 
 def _files(folder: Path, others: set[Path]) -> Iterator[Path]:
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith((".", "~$", "~")) or entry.name.lower() in _SKIPPED:
-            continue
-        if entry.name.endswith((".tmp", ".part", ".crdownload")):
+        if not _is_export(entry.name):
             continue
         if entry.is_dir() and not entry.is_symlink():
             if entry not in others:
                 yield from _files(entry, others)
         else:
             yield entry
+
+
+def _is_export(name: str) -> bool:
+    """Say whether a name is neither hidden nor temporary."""
+    if name.startswith((".", "~$", "~")) or name.lower() in _SKIPPED:
+        return False
+    return not name.endswith((".tmp", ".part", ".crdownload"))
 
 
 def _describe(landing: Path, path: Path, station: str) -> SourceFile:
@@ -113,7 +121,8 @@ def open_source(landing: Path, file: SourceFile) -> Iterator[BinaryIO]:
 
     Raises ``BadInput`` when it is not a regular file inside ``landing`` or cannot be opened.
     """
-    with _opened(landing, file.path, file.label) as handle:
+    where = remote.opened(landing, file) if remote.is_remote(landing) else None
+    with where or _opened(landing, file.path, file.label) as handle:
         yield handle
 
 

@@ -87,9 +87,7 @@ class _Guess:
         return (not self.missing, len(set(self.fields.values())), -self.header)
 
 
-def find(
-    head: Sequence[Line], policy: Policy, file: str, sheet: str, station: str = ""
-) -> Found:
+def find(head: Sequence[Line], policy: Policy, file: str, sheet: str, station: str = "") -> Found:
     """Find the table in the first records of a sheet.
 
     What the owner of ``station`` confirmed for this header comes before any guess.
@@ -240,9 +238,7 @@ def _sample(body: Sequence[Line], position: int) -> list[str]:
     return [line.cells[position] for line in body if position < len(line.cells)]
 
 
-def _check_cells(
-    found: Found, head: Sequence[Line], policy: Policy, file: str, sheet: str
-) -> None:
+def _check_cells(found: Found, head: Sequence[Line], policy: Policy, file: str, sheet: str) -> None:
     rules = policy.datasets[found.dataset].fields
     words = words_of(policy.codes)
     body = [line for line in head[found.first :] if len(line.cells) == found.width]

@@ -105,7 +105,7 @@ def _become_reader(request: dict[str, Any], descriptors: list[int], mark: mmap.m
     code = 1
     try:
         _limit(request["memory"])
-        source, channel = descriptors
+        channel, *source = descriptors
         serve(request, source, socket.socket(fileno=channel), Progress(mark))
         code = 0
     finally:

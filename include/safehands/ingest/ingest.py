@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from safehands.artifacts import write_artifact
 from safehands.datasets import Artifact, Handoff, Problem, Shard, SourceFile, safe_name
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, UnknownHeader, WrongEncoding
 from safehands.ingest.cells import Cells, arrow_type, convert, faults, join_parts
+from safehands.ingest.databases import open_database
 from safehands.ingest.find import PARTS, RECIPIENT, Found, announced, find
 from safehands.ingest.limits import Limits
 from safehands.ingest.normalise.combined import split_recipients
@@ -23,6 +25,7 @@ from safehands.ingest.rows import Rows, contradiction, without_totals
 from safehands.ingest.tables import Batch, Opened, RawTable
 from safehands.night import Night
 from safehands.policy import Policy
+from safehands.stations import load_register
 
 __all__ = ["QUARANTINE", "FileReader", "Read", "canonical_schema", "gathered", "ingest"]
 
@@ -159,13 +162,22 @@ class Read:
 
 def _read_file(file: SourceFile, index: int, night: Night) -> Read:
     refused: BadInput | None = None
-    for opener in attempts(night.settings.landing, file, Limits.of(night.settings)):
+    for opener in _ways(file, night):
         try:
             return FileReader(file, index, night, opener()).read()
         except (WrongEncoding, UnknownHeader) as problem:
             # What a later encoding says is missing tells more than that an earlier one was wrong.
             refused = problem if isinstance(refused, WrongEncoding | None) else refused
     raise refused or EmptyFile("ingest.empty", file=file.label)
+
+
+def _ways(file: SourceFile, night: Night) -> Iterator[Callable[[], Opened]]:
+    settings, limits = night.settings, Limits.of(night.settings)
+    if file.window is None:
+        yield from attempts(settings.landing, file, limits)
+        return
+    register = load_register(settings.landing, tuple(night.policy.datasets))
+    yield partial(open_database, file, register, settings.secret, limits)
 
 
 class FileReader:

@@ -73,7 +73,7 @@ class _Finder:
         for prefix in _PREFIXES:
             marked = [i for i in filled if self.head[i].cells[0].lstrip().startswith(prefix)]
             first = [i for i in filled[: len(marked)] if i in marked]
-            if not first or first[0] != filled[0] and len(marked) < 2:
+            if not first or (first[0] != filled[0] and len(marked) < 2):
                 continue
             odd = [i for i in marked if self._is_comment(i, prefix)]
             if odd and len(marked) < len(filled):
@@ -85,7 +85,7 @@ class _Finder:
         if cells[0].strip() == prefix and len(cells) == self.width > 1:
             return False
         # A record of the table's width may be a header that begins with the sign.
-        return len(cells) != self.width or self.width == 1 or index > 0 and prefix != "#"
+        return len(cells) != self.width or self.width == 1 or (index > 0 and prefix != "#")
 
     def layout(self) -> Layout:
         start = self._start()
@@ -220,12 +220,14 @@ def _usual_width(head: Sequence[Line], filled: list[int]) -> int:
     widths = Counter(len(head[i].cells) for i in filled)
     wide = Counter({w: n for w, n in widths.items() if w > 1})
     single = widths.get(1, 0)
-    if not wide or single > 8 and single > wide.total() * 4:
+    if not wide or (single > 8 and single > wide.total() * 4):
         return 1
     usual = max(wide, key=lambda w: (wide[w], w))
     named = next((len(head[i].cells) for i in filled if len(head[i].cells) > 1), usual)
     # In a short file the header decides, unless it alone is as wide as it is.
-    return named if wide[named] * 2 >= wide[usual] and (wide[named] > 1 or wide[usual] == 1) else usual
+    return (
+        named if wide[named] * 2 >= wide[usual] and (wide[named] > 1 or wide[usual] == 1) else usual
+    )
 
 
 def _kind(cells: object) -> str:
@@ -260,7 +262,17 @@ def _differs(name: str, body: list[str]) -> bool:
 
 def _shape(cell: str) -> str:
     marks = "".join(
-        "A" if c.isupper() else "a" if c.islower() else "9" if c.isdigit() else
-        "z" if c.isalpha() else " " if c.isspace() else "." for c in cell.strip()
+        "A"
+        if c.isupper()
+        else "a"
+        if c.islower()
+        else "9"
+        if c.isdigit()
+        else "z"
+        if c.isalpha()
+        else " "
+        if c.isspace()
+        else "."
+        for c in cell.strip()
     )
     return "".join(c for i, c in enumerate(marks) if i == 0 or marks[i - 1] != c)

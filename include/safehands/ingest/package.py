@@ -84,9 +84,7 @@ class _Look:
         self._index()
 
     def _too_large(self) -> BadInput:
-        return BadInput(
-            "ingest.too_large", file=self._source.label, limit=self._limit // 1_000_000
-        )
+        return BadInput("ingest.too_large", file=self._source.label, limit=self._limit // 1_000_000)
 
     def _part(self, name: str) -> None:
         sheet = _SHEET.search(name) is not None
@@ -99,7 +97,7 @@ class _Look:
             if sheet:
                 whole = carry + block
                 cut = whole.rfind(b"</c>") + 4
-                carry = whole[cut:] if 4 <= cut and len(whole) - cut < _BLOCK else b""
+                carry = whole[cut:] if cut >= 4 and len(whole) - cut < _BLOCK else b""
                 self._cells(name, whole[: len(whole) - len(carry)])
         if sheet:
             self._cells(name, carry)
@@ -170,7 +168,9 @@ _READ = re.compile(r"^(xl/(worksheets/[^/]+|sharedStrings|styles|workbook)|conte
 _SHEET = re.compile(r"^xl/worksheets/[^/]+\.xml$", re.IGNORECASE)
 _DECLARES = re.compile(rb"<!(DOCTYPE|ENTITY)", re.IGNORECASE)
 _FROM_1904 = re.compile(rb'date1904="(1|true)"')
-_SHEETS = re.compile(rb'<(?:\w+:)?sheet\s(?=[^>]*?name="(?P<name>[^"]*)")[^>]*?r:id="(?P<id>[^"]*)"')
+_SHEETS = re.compile(
+    rb'<(?:\w+:)?sheet\s(?=[^>]*?name="(?P<name>[^"]*)")[^>]*?r:id="(?P<id>[^"]*)"'
+)
 _ERROR = re.compile(
     rb'<c\s(?=[^>]*?r="(?P<ref>[A-Z]{1,3}\d{1,7})")[^>]*?t="e"[^>]*>'
     rb"(?:<f[^>]*>[^<]*</f>|<f[^>]*/>)?<v>(?P<text>#[^<]{1,16})</v>"

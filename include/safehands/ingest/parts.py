@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from safehands.datasets import Part, SourceFile
@@ -13,7 +14,9 @@ from safehands.ingest.limits import Limits
 __all__ = ["cut_big"]
 
 
-def cut_big(landing: Path, files: list[SourceFile], target: int, limits: Limits) -> list[SourceFile]:
+def cut_big(
+    landing: Path, files: list[SourceFile], target: int, limits: Limits
+) -> list[SourceFile]:
     """Return ``files`` with each text file of more than twice ``target`` bytes cut into parts.
 
     What cannot be cut (a workbook, UTF-16, a file that is refused anyway) stays whole.
@@ -25,19 +28,16 @@ def _parts(landing: Path, file: SourceFile, target: int, limits: Limits) -> list
     if file.size < 2 * target or file.path.rpartition(".")[2].lower() not in _TEXT:
         return [file]
     try:
-        with open_source(landing, file) as handle:
-            reading = Reading(handle, file, limits)
-        try:
+        with (
+            open_source(landing, file) as handle,
+            closing(Reading(handle, file, limits)) as reading,
+        ):
             found = reading.ask({"do": "cut", "target": target})["parts"]
-        finally:
-            reading.close()
     except BadInput:
         # Reading it will say why.
         return [file]
     ranges = [Part(number, len(found), *part) for number, part in enumerate(found, 1)]
-    cut_up = [
-        SourceFile(file.station, file.path, file.size, file.digest, part) for part in ranges
-    ]
+    cut_up = [SourceFile(file.station, file.path, file.size, file.digest, part) for part in ranges]
     return cut_up if len(cut_up) > 1 else [file]
 
 

@@ -165,7 +165,9 @@ def _wordings(line: Line, width: int) -> list[str]:
 
 def _header_of(head: Sequence[Line], policy: Policy, words: Words) -> int:
     """Return where the header is: most known wordings, else the first row of labels; -1: none."""
-    known = {clean_header(w) for d in policy.sources.aliases.values() for ws in d.values() for w in ws}
+    known = {
+        clean_header(w) for d in policy.sources.aliases.values() for ws in d.values() for w in ws
+    }
     known |= {clean_header(w) for ws in policy.sources.ambiguous.values() for w in ws}
     rows = candidates(head, policy)
     hits = {i: sum(clean_header(cell) in known for cell in head[i].cells) for i in rows}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from safehands.datasets import SourceFile
+from safehands.ingest import remote
 from safehands.ingest.archives import open_archive
 from safehands.ingest.child import Reading
 from safehands.ingest.columnar import ParquetTable
@@ -32,13 +34,14 @@ def attempts(
     on to the next way only when the one before raised ``WrongEncoding`` or ``UnknownHeader``.
     Raises what ``door`` and ``child`` raise.
     """
-    with open_source(landing, file) as handle:
-        reading = Reading(handle, file, limits or Limits())
-    try:
+    far = remote.is_remote(landing)
+    verify = partial(remote.check_same, landing, file) if far else None
+    with (
+        open_source(landing, file) as handle,
+        closing(Reading(handle, file, limits or Limits(), verify)) as reading,
+    ):
         for way in range(reading.look()):
             yield partial(reading.open, way)
-    finally:
-        reading.close()
 
 
 def ways(source: Source) -> list[Callable[[], Opened]]:
@@ -60,9 +63,7 @@ def ways(source: Source) -> list[Callable[[], Opened]]:
     ]
 
 
-def _text(
-    source: Source, kind: str, encoding: str, certain: bool, facts: dict[str, Any]
-) -> Opened:
+def _text(source: Source, kind: str, encoding: str, certain: bool, facts: dict[str, Any]) -> Opened:
     if kind == "json":
         return Opened([JsonTable(source, encoding)], encoding=encoding, facts=facts)
     return Opened([TextTable(source, encoding, certain)], encoding=encoding, facts=facts)

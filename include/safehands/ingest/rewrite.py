@@ -57,12 +57,15 @@ def target(dialect: Dialect) -> str:
 
 def _record(cells: list[str], delimiter: str, quote: str) -> str:
     special = (delimiter, quote, "\n", "\r")
-    return delimiter.join(
-        f"{quote}{cell.replace(quote, quote * 2)}{quote}"
-        if any(character in cell for character in special)
-        else cell
-        for cell in cells
-    ) + "\n"
+    return (
+        delimiter.join(
+            f"{quote}{cell.replace(quote, quote * 2)}{quote}"
+            if any(character in cell for character in special)
+            else cell
+            for cell in cells
+        )
+        + "\n"
+    )
 
 
 def _escaped(lines: Iterable[str], dialect: Dialect) -> Iterator[str]:

@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from safehands.datasets import Part
 from safehands.errors import BadInput
-from safehands.ingest.limits import BLOCK, Limits
 from safehands.ingest.cutting import cut
+from safehands.ingest.limits import BLOCK, Limits
 from safehands.ingest.readers import ways
-from safehands.ingest.source import Source, opened
+from safehands.ingest.source import Source, asked_for, opened
 from safehands.ingest.tables import Opened, RawTable
 from safehands.ingest.wire import Channel, as_message
 
@@ -47,18 +47,24 @@ class Progress:
         self._mark[:] = struct.pack("d", time.process_time())
 
 
-def serve(request: dict[str, Any], descriptor: int, end: socket.socket, progress: Progress) -> None:
-    """Answer requests about the file of ``descriptor`` until the other end is closed."""
+def serve(
+    request: dict[str, Any], descriptors: list[int], end: socket.socket, progress: Progress
+) -> None:
+    """Answer requests about a file until the other end is closed.
+
+    ``descriptors``: the open file; empty: the other end reads it, range by range.
+    """
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     csv.field_size_limit(BLOCK)
     # Records by the thousand hold no cycles, and looking for some doubles the time.
     gc.disable()
     part = Part(**request["part"]) if request["part"] else None
     limits = Limits(**request["limits"])
-    about = (request["name"], request["label"], request["digest"], opened(descriptor))
-    size = os.fstat(descriptor).st_size
-    source = Source(*about, size, limits, part, **request["options"])
-    desk, channel = _Desk(source, progress), Channel(end)
+    channel = Channel(end)
+    size = os.fstat(descriptors[0]).st_size if descriptors else request["size"]
+    opener = opened(descriptors[0]) if descriptors else asked_for(channel.need, size)
+    about = (request["name"], request["label"], request["digest"], opener)
+    desk = _Desk(Source(*about, size, limits, part, **request["options"]), progress)
     while True:
         try:
             asked, _ = channel.receive()

@@ -45,7 +45,10 @@ def is_blank(cells: tuple[str, ...]) -> bool:
 
 def is_year(cell: str) -> bool:
     """Say whether a cell is a year (or a year and month), as the name of a column may be."""
-    return re.fullmatch(r"\s*(?:1[89]|2[01])\d\d(?:[-/.]?(?:0?[1-9]|1[0-2])|Q[1-4])?\s*", cell) is not None
+    return (
+        re.fullmatch(r"\s*(?:1[89]|2[01])\d\d(?:[-/.]?(?:0?[1-9]|1[0-2])|Q[1-4])?\s*", cell)
+        is not None
+    )
 
 
 _LABEL = re.compile(
@@ -69,6 +72,8 @@ def is_label(cell: str) -> bool:
     """Say whether a cell is a word that columns are called by."""
     text = unicodedata.normalize("NFKC", cell).strip().strip("'\"*:# ")
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text)
-    return bool(text) and len(text) <= 40 and (
-        _LABEL.fullmatch(words) is not None or _CHINESE_LABEL.fullmatch(text) is not None
+    return (
+        bool(text)
+        and len(text) <= 40
+        and (_LABEL.fullmatch(words) is not None or _CHINESE_LABEL.fullmatch(text) is not None)
     )

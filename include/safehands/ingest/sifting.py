@@ -128,15 +128,17 @@ class Sifted:
 
     def _is_footer(self, rows: list[tuple[Any, ...]], numbers: list[int], index: int) -> bool:
         filled = [str(cell) for cell in rows[index] if cell is not None and str(cell).strip()]
-        if len(filled) != 1 or self._layout.width < 3 and not _NOTE.match(filled[0]):
+        if len(filled) != 1 or (self._layout.width < 3 and not _NOTE.match(filled[0])):
             return False
         first = rows[index][0] is not None
         gap = index > 0 and numbers[index] > numbers[index - 1] + 1
         usual = sum(cell is not None for cell in rows[max(0, index - 1)]) if index else 0
         note = _NOTE.match(filled[0]) is not None
-        return first and (note or (gap and not filled[0].strip().isdigit()) or (
-            usual == 1 and len(filled[0]) > 30
-        ))
+        return first and (
+            note
+            or (gap and not filled[0].strip().isdigit())
+            or (usual == 1 and len(filled[0]) > 30)
+        )
 
     def _is_totals(self, rows: list[tuple[Any, ...]]) -> bool:
         labels = [next((str(c) for c in row if c is not None), "") for row in rows]

@@ -82,8 +82,10 @@ def _spaced(text: str, delimiter: str, quote: str) -> bool:
 
 def _score(text: str, dialect: Dialect, share: float) -> tuple[float, float]:
     """Return how well a dialect fits, 0 for not at all, and the width of its records."""
-    rows = _rows(normal_form(text, dialect), target_of(dialect)) if dialect.spaced else _rows(
-        text, dialect
+    rows = (
+        _rows(normal_form(text, dialect), target_of(dialect))
+        if dialect.spaced
+        else _rows(text, dialect)
     )
     widths = Counter(map(len, rows))
     if not rows or max(widths) < 2:
@@ -153,7 +155,11 @@ def _escaped(text: str, best: Dialect) -> Dialect:
     quote, delimiter = re.escape(best.quote or '"'), re.escape(best.delimiter)
     escaped = re.search(rf"\\{quote}", text)
     doubled = re.search(rf"[^\\{delimiter}\s{quote}]{quote}{quote}", text)
-    if escaped and not doubled and _alike(text, replace(best, backslash=True)) >= _alike(text, best):
+    if (
+        escaped
+        and not doubled
+        and _alike(text, replace(best, backslash=True)) >= _alike(text, best)
+    ):
         best = replace(best, backslash=True)
     return best
 

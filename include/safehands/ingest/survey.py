@@ -84,7 +84,9 @@ def survey(
 
 
 def _choose(opened: Opened, sheet: str, file: str) -> tuple[RawTable, Layout]:
-    tables = [t for t in opened.tables if not sheet or t.sheet == sheet or t.sheet.endswith("/" + sheet)]
+    tables = [
+        t for t in opened.tables if not sheet or t.sheet == sheet or t.sheet.endswith("/" + sheet)
+    ]
     if sheet and not tables:
         raise BadInput("ingest.no_such_sheet", file=file, sheet=sheet)
     text, named = _is_text(opened), _is_named(opened)
@@ -177,9 +179,7 @@ class _Kept:
         return pa.table({self.names[i]: column for i, column in columns.items()})
 
     def schema(self) -> pa.Schema:
-        return pa.schema(
-            [(self.names[i], self.types.get(i, pa.string())) for i in self.places()]
-        )
+        return pa.schema([(self.names[i], self.types.get(i, pa.string())) for i in self.places()])
 
     def described(self) -> list[dict[str, str]]:
         return [
@@ -199,8 +199,7 @@ def _whole(stream: Sifted, kept: _Kept) -> Iterator[pa.Table]:
         kept.dropped = kept.suspects
         return
     columns = {
-        i: pa.chunked_array([batch.columns[i] for batch in batches])
-        for i in range(len(kept.names))
+        i: pa.chunked_array([batch.columns[i] for batch in batches]) for i in range(len(kept.names))
     }
     kept.dropped = [i for i in kept.suspects if columns[i].null_count == len(columns[i])]
     kinds, others = kept.table.info.get("kinds", {}), bool(stream.skipped)

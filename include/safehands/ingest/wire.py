@@ -37,10 +37,10 @@ class Channel:
         """Close this end."""
         self._connection.close()
 
-    def send(self, message: dict[str, Any], batch: Batch | None = None) -> None:
+    def send(self, message: dict[str, Any], batch: Batch | None = None, raw: bytes = b"") -> None:
         """Send a message. Raises ``BrokenPipeError`` when the other end is gone."""
         head = json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        body = _packed(batch) if batch is not None else b""
+        body = _packed(batch) if batch is not None else raw
         self._connection.sendall(_LENGTHS.pack(len(head), len(body)) + head)
         if body:
             self._connection.sendall(body)
@@ -54,6 +54,13 @@ class Channel:
         if not isinstance(message, dict):
             raise ValueError("no message")
         return message, _unpacked(self._exactly(body)) if body else None
+
+    def need(self, offset: int, size: int) -> bytes:
+        """Ask the other end for bytes of the file that only it can read."""
+        self.send({"need": [offset, size]})
+        head, body = _LENGTHS.unpack(self._exactly(_LENGTHS.size))
+        self._exactly(head)
+        return bytes(self._exactly(body))
 
     def _exactly(self, size: int) -> bytearray:
         data = bytearray(size)

@@ -69,7 +69,9 @@ class _Guard:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: Any
+    ) -> None:
         if error is None or isinstance(error, BadInput | MemoryError):
             return
         if isinstance(error, PasswordError):
@@ -112,9 +114,7 @@ class SheetTable:
     def _check_width(self, sheet: CalamineSheet) -> None:
         limit = self._source.limits.columns
         if self._left + sheet.width > limit:
-            raise BadInput(
-                "ingest.too_many_columns", file=self._source.label, row=1, limit=limit
-            )
+            raise BadInput("ingest.too_many_columns", file=self._source.label, row=1, limit=limit)
 
     def _line(self, number: int, row: list[Any]) -> Line:
         cells = ["" if text is None else text for text in map(_text, row)]

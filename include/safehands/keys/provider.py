@@ -166,7 +166,8 @@ class FileProvider(FilePlaces):
 
     def prepare(self, known_version: int) -> Root:
         """Make ``root-next.key`` unless it is there; give the base key a file of its own."""
-        self.create(_BASE, self.base())
+        # In clear: a move elsewhere that failed may have left it wrapped by the root key that goes.
+        self.replace(_BASE, self.base())
         self.create(_NEXT, version=max(known_version, self.root_version) + 1)
         following = self.successor()
         assert following is not None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sqlalchemy import text
 
@@ -66,7 +66,7 @@ def listed(
         with store.begin(controller=owner.id) as connection:
             values = {"controller": owner.code, "station": station, "rule": rule}
             for row in connection.execute(text(_LISTED), values):
-                found.append(WaitingRow(*row, row[7] not in UNREADABLE))
+                found.append(_row(row))
     return found
 
 
@@ -87,7 +87,7 @@ def show(store: Store, policy: Policy, access: Access, row_id: int, now: datetim
         if found is None:
             raise AccessRefused("quarantine.no_such_row", id=row_id)
         *place, sealed = found
-        row = WaitingRow(*place, place[7] not in UNREADABLE)
+        row = _row(place)
         box = DayBox(store.provider, "quarantine", row.station, row.day.isoformat())
         (plain,) = box.unseal([sealed])
         facts = {
@@ -135,6 +135,11 @@ def discard(store: Store, rows: Sequence[WaitingRow], reason: str, by: str, now:
                 journal.append(connection, "quarantine", "discard", now, facts)
                 gone += sum(counts.values())
     return gone
+
+
+def _row(place: Sequence[Any]) -> WaitingRow:
+    values: tuple[Any, ...] = (*place, place[7] not in UNREADABLE)
+    return WaitingRow(*values)
 
 
 def _holds_number(reason: str) -> bool:

@@ -25,6 +25,7 @@ def record_repository(connection: Connection, generations: Iterable[Kept]) -> No
     seen: set[str] = set()
     for one in kept:
         values = {
+            "id": one.manifest.number,
             "day": one.manifest.business_date,
             "manifest": one.name,
             "at": one.manifest.created_at,
@@ -33,6 +34,7 @@ def record_repository(connection: Connection, generations: Iterable[Kept]) -> No
         connection.execute(text(_GENERATION), values)
         record_references(connection, one.name, one.manifest)
         seen |= {part.object for part in one.manifest.parts}
+    connection.execute(text(_GO_ON))
     # One content may lie in two objects, when the first of them was lost: the newer one counts.
     parts = {(p.part, p.content): asdict(p) for one in kept for p in one.manifest.parts}
     if parts:
@@ -58,9 +60,14 @@ def _facts(one: Kept, seen: set[str]) -> dict[str, Any]:
     }
 
 
+# Ids are given, not drawn: a restore that is undone does not give back what it drew.
 _GENERATION = (
-    "INSERT INTO backup (business_date, manifest, created_at, facts)"
-    " VALUES (CAST(:day AS date), :manifest, CAST(:at AS timestamptz), CAST(:facts AS jsonb))"
+    "INSERT INTO backup (id, business_date, manifest, created_at, facts) OVERRIDING SYSTEM VALUE"
+    " VALUES (:id, CAST(:day AS date), :manifest, CAST(:at AS timestamptz), CAST(:facts AS jsonb))"
+)
+_GO_ON = (
+    "SELECT setval(pg_get_serial_sequence('backup', 'id'), max(id)) FROM backup"
+    " HAVING max(id) IS NOT NULL"
 )
 _OBJECT = (
     "INSERT INTO backup_object (part, content, object, rows, bytes)"

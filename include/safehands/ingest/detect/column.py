@@ -92,7 +92,9 @@ _NOTHING = r"(?i)^(?:null|nan|none|n/a|\\n|无|/|-+|#n/a)$"
 def _tidy(cells: Sequence[str] | pa.Array) -> pa.Array:
     column = cells if isinstance(cells, pa.Array) else pa.array(cells, pa.string())
     plain = pc.utf8_normalize(column.drop_null(), form="NFKC")
-    plain = pc.replace_substring_regex(plain, r"""^[\s'"=`\x{200b}\x{feff}]+|[\s'"\x{200b}]+$""", "")
+    plain = pc.replace_substring_regex(
+        plain, r"""^[\s'"=`\x{200b}\x{feff}]+|[\s'"\x{200b}]+$""", ""
+    )
     empty = pc.or_(pc.equal(plain, ""), pc.match_substring_regex(plain, _NOTHING))
     return plain.filter(pc.invert(empty))
 

@@ -44,7 +44,8 @@ _SHAPES = {
     rf"|[48]00[-\s]?\d{{3,4}}[-\s]?\d{{3,4}}|95\d{{3,12}}){_EXTENSION}$",
     "phone_tail": r"^尾号\d{4}$",
     "time": r"^(?:19[7-9]\d|20\d\d)\s*[-/.年]\s*\d{1,2}\s*[-/.月]\s*\d{1,2}\s*(?:日|号)?"
-    r"(?:[T\s]*\d{1,2}\s*[:时点].*)?$|^1[5-9]\d{8}(?:\d{3})?$",
+    r"(?:\s*[(]?(?:星期|礼拜|周)[一二三四五六日天][)]?\s*)?"
+    r"(?:[T\s]*(?:凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*\d{1,2}\s*[:时点].*)?$|^1[5-9]\d{8}(?:\d{3})?$",
     "date_digits": r"^(?:199\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
     r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?$",
     "recipient": r"^\{.*1[3-9]\d{9}\D.*\}$|\p{Han}{2,}.*[^\dA-Za-z-]1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?:\D.*)?$"
@@ -120,5 +121,8 @@ _CHECKED: dict[str, Detector] = {
     "id_number": _checked(_ID, _is_id),
     "waybill": _checked(_WAYBILL, _is_waybill),
     "address": _checked(r"\p{Han}.*\p{Han}", _is_address),
-    "name": _checked(r"^[\p{Han}*]{1,8}$|^\p{Han}+\s?[·•‧・.]\s?[\p{Han}]+|^[A-Z][A-Za-z.' -]+$|^\p{Han}[\p{Han} ]{1,8}$|^\p{Han}{1,4}\s?[(（]?\p{Han}{1,3}[)）]?$", looks_like_name),
+    "name": _checked(
+        r"^[\p{Han}*]{1,8}$|^\p{Han}+\s?[·•‧・.]\s?[\p{Han}]+|^[A-Z][A-Za-z.' -]+$|^\p{Han}[\p{Han} ]{1,8}$|^\p{Han}{1,4}\s?[(（]?\p{Han}{1,3}[)）]?$",
+        looks_like_name,
+    ),
 }

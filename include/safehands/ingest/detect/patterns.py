@@ -10,6 +10,7 @@ __all__ = ["mask_pattern", "patterns", "shown"]
 
 _MOBILE = re.compile(r"(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}")
 _RUNS = re.compile(r"\d+|[A-Za-z]+|[\u3400-\u9fff\U00020000-\U0003ffff]+|\s+|.", re.DOTALL)
+_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff]")
 _KEPT = frozenset("-./:()+*@#,_转")
 _SHORT = 4
 _RARE = 0.05
@@ -36,7 +37,7 @@ def _shape(run: str) -> str:
         return _times("x", len(run))
     if run[0].isascii() and run[0].isalpha():
         return _times("A", len(run))
-    return _times("字", len(run)) if "\u3400" <= run[0] else "·"
+    return _times("字", len(run)) if _HAN.match(run) else "·"
 
 
 def _times(sign: str, count: int) -> str:

@@ -108,7 +108,8 @@ class Divisions:
         owner, tail = self._city(province, _ungap(after))
         if owner is not None and (found := self._district_of(owner, tail)):
             return found
-        if province is not None and (found := self._district_in(province, _ungap(after))):
+        below = re.sub(r"^(?:省|自治区)直辖县级行政区划", "", _ungap(after))
+        if province is not None and (found := self._district_in(province, _ungap(below))):
             return found
         if owner is not None:
             return _Place(owner[0], owner[1], "", UNKNOWN, tail)
@@ -300,7 +301,9 @@ def load_streets(path: Path) -> dict[int, tuple[str, ...]]:
     Raises ``OSError`` or ``ValueError`` when it is not there or not such a list.
     """
     with path.open(encoding="utf-8", newline="") as handle:
-        return {int(row["district"]): tuple(row["streets"].split()) for row in csv.DictReader(handle)}
+        return {
+            int(row["district"]): tuple(row["streets"].split()) for row in csv.DictReader(handle)
+        }
 
 
 _MARKS = re.compile(

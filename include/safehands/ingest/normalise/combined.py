@@ -40,10 +40,24 @@ _LABELS = re.compile(
 _CUT = re.compile(r"[\s,，;；、|/:：\n\t]+")
 _KEYS = {
     "name": ("name", "receiver", "receiver_name", "receivername", "contact", "姓名", "收件人"),
-    "phone": ("phone", "mobile", "tel", "receiver_phone", "receiverphone", "手机", "电话", "手机号"),
+    "phone": (
+        "phone",
+        "mobile",
+        "tel",
+        "receiver_phone",
+        "receiverphone",
+        "手机",
+        "电话",
+        "手机号",
+    ),
     "address": ("address", "addr", "detail", "receiver_address", "receiveraddress", "地址"),
 }
-_REGION = (("province", "省"), ("city", "市"), ("district", "county", "区", "区县"), ("town", "street"))
+_REGION = (
+    ("province", "省"),
+    ("city", "市"),
+    ("district", "county", "区", "区县"),
+    ("town", "street"),
+)
 
 
 def split_recipient(cell: str) -> Recipient | None:

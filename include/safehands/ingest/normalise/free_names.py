@@ -41,9 +41,82 @@ _VERB = re.compile(
 _EDGE_RIGHT = re.compile(r"(?:$|[\s,，。.;；:：、/()（）【】\[\]〔〕\"“”'!！?？|+\d-])")
 _TITLE = re.compile(rf"\s*(?:{HONORIFIC}|总(?![共计额量部分是])|工(?![作人业程])|哥|姐|姨|叔|伯)")
 _NEXT_WORDS = frozenset(
-    "明天 明早 明晚 今天 今晚 今早 后天 周末 周一 周二 周三 周四 周五 周六 周日 下午 上午 中午 晚上 早上 同意 同事 家人 家属 本人"
-    " 代取 代收 自取 自提 来取 来拿 来领 电话 手机 快递 包裹 安排 明白 平时 国庆 春节 元旦 开门 关门 放学 下班 上班 出差 在家 不在"
-    " 先放 先拿 方便 有空 没空 已经 还没 要求 如果 因为 可以 从来 立即 立刻 马上 永远 大概 大约 正在 正好 文件 生鲜 水果 红包".split()
+    [
+        "明天",
+        "明早",
+        "明晚",
+        "今天",
+        "今晚",
+        "今早",
+        "后天",
+        "周末",
+        "周一",
+        "周二",
+        "周三",
+        "周四",
+        "周五",
+        "周六",
+        "周日",
+        "下午",
+        "上午",
+        "中午",
+        "晚上",
+        "早上",
+        "同意",
+        "同事",
+        "家人",
+        "家属",
+        "本人",
+        "代取",
+        "代收",
+        "自取",
+        "自提",
+        "来取",
+        "来拿",
+        "来领",
+        "电话",
+        "手机",
+        "快递",
+        "包裹",
+        "安排",
+        "明白",
+        "平时",
+        "国庆",
+        "春节",
+        "元旦",
+        "开门",
+        "关门",
+        "放学",
+        "下班",
+        "上班",
+        "出差",
+        "在家",
+        "不在",
+        "先放",
+        "先拿",
+        "方便",
+        "有空",
+        "没空",
+        "已经",
+        "还没",
+        "要求",
+        "如果",
+        "因为",
+        "可以",
+        "从来",
+        "立即",
+        "立刻",
+        "马上",
+        "永远",
+        "大概",
+        "大约",
+        "正在",
+        "正好",
+        "文件",
+        "生鲜",
+        "水果",
+        "红包",
+    ]
 )
 _MINORITY = re.compile(rf"({_HAN}{{1,6}})\s?[·•‧・]\s?({_HAN}{{1,8}})")
 _CUT_FRONT = re.compile(
@@ -56,10 +129,35 @@ _LATIN = re.compile(
     r"(?<![A-Za-z])(?:(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?)?[A-Z][a-z'’]+(?:[ -][A-Z]['’]?[A-Za-z'’]+(?:-[a-z]+)?){1,2}(?![A-Za-z])"
     r"|(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?[A-Z][a-z]+"
 )
-_BRANDS = frozenset("Apple Air New Old Nike Under Red Blue Black White Express Post Hello Thank Please Switch Mini Pro Max Plus".split())
+_BRANDS = frozenset(
+    [
+        "Apple",
+        "Air",
+        "New",
+        "Old",
+        "Nike",
+        "Under",
+        "Red",
+        "Blue",
+        "Black",
+        "White",
+        "Express",
+        "Post",
+        "Hello",
+        "Thank",
+        "Please",
+        "Switch",
+        "Mini",
+        "Pro",
+        "Max",
+        "Plus",
+    ]
+)
 _NEAR_LEFT = re.compile(r"〔[\s,，/()（:：;-]{0,3}$")
 _NEAR_RIGHT = re.compile(r"[\s,，/()（:：;-]{0,3}〔")
-_NEVER = frozenset("的了着过吗呢吧啊是不没在有要请把被就也还都很太这那哪什么怎件号码单电话快递取收付送打来去和与给或已再先元点")
+_NEVER = frozenset(
+    "的了着过吗呢吧啊是不没在有要请把被就也还都很太这那哪什么怎件号码单电话快递取收付送打来去和与给或已再先元点"
+)
 _POLITE = re.compile(r"先生|女士|小姐|老师|阿姨|师傅|太太")
 _FAMILIAR = re.compile(r"[小老阿]$")
 _MASKED = re.compile(rf"{_HAN}\*{{1,2}}")
@@ -116,7 +214,11 @@ def _with_surname(text: str, start: int, size: int, base: float) -> Iterator[_Ca
     if title and sure and not _joined(text, start):
         yield _Candidate(start, title.end(), 6.0)
     familiar = _FAMILIAR.search(text[:start])
-    if familiar and text[start] in _STRONG and _right(text, after) + _left(text[: start - 1]) >= 1.3:
+    if (
+        familiar
+        and text[start] in _STRONG
+        and _right(text, after) + _left(text[: start - 1]) >= 1.3
+    ):
         yield _Candidate(start - 1, after, 2.8)
     near = 0.7 if _NEAR_LEFT.search(text[:start]) else 0.0
     for length in (2, 1):

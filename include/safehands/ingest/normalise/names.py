@@ -21,8 +21,11 @@ HONORIFIC = f"{SELF_TITLES}|太太|夫人|奶奶|爷爷|妈妈|爸爸"
 _SPACES = re.compile(r"[\s\u200b-\u200f\ufeff]+")
 _DOTS = re.compile(r"\s*[·•‧・∙･‒‧˙.．]\s*(?=[\u3400-\u9fff])")
 _TITLE = re.compile(rf"(?<=[\u3400-\u9fff*])\s*[(（]?\s*(?:{SELF_TITLES})\s*[)）]?$")
-_NOTE = re.compile(r"\s*[(（【\[](?:收|本人|亲收|转|代收|女|男|家人)[)）】\]]$|(?<=[\u3400-\u9fff])(?:亲启|亲收|启收|收)$")
+_NOTE = re.compile(
+    r"\s*[(（【\[](?:收|本人|亲收|转|代收|女|男|家人)[)）】\]]$|(?<=[\u3400-\u9fff])(?:亲启|亲收|启收|收)$"
+)
 _PREFIX = re.compile(r"^(?:收件人|收货人|姓名|联系人|客户)\s*[:：]\s*")
+_NOT_LAST = frozenset("的了着过吗呢吧件号码单路街区市县省楼室栋")
 _HAN = r"[\u3400-\u9fff\U00020000-\U0003ffff]"
 _NOTHING = re.compile(r"(?i)(?:null|nan|none|\\n|-+)?")
 _WHOLE = re.compile(rf"{_HAN}{{2,4}}")
@@ -78,4 +81,5 @@ def _is_chinese(name: str) -> bool:
     if len(name) == 4:
         # A married woman's or a child's double surname: both must be surnames.
         return name[1] in surnames() and all(c in given() for c in name[2:])
-    return all(c in given() for c in name[1:])
+    # One sign of a given name may be any: traditional and rare characters are not all listed.
+    return sum(c in given() for c in name[1:]) >= len(name) - 2 and name[-1] not in _NOT_LAST

@@ -24,9 +24,7 @@ _DASHED = r"(?:\s*\d{1,3}(?:[-#]\d{1,4}){1,3}(?![\d]))"
 _HOME = rf"(?:(?:{_BLOCK}|{_UNIT}|{_DASHED}){_UNIT}?{_FLOOR}?{_ROOM}?|{_FLOOR}?{_ROOM})"
 # A part of an address whose own name says nothing, known by the number behind it: 万科城3栋.
 _QUIET = r"(?:\s?(?![取件码单号电话找收付元请打来备已])[\u4e00-\u9fffA-Za-z]){0,9}?"
-_PART = (
-    rf"(?:{_QUIET}(?:{_BLOCK}|{_UNIT}|{_FLOOR}|{_ROOM}|{_DASHED}|\s*{_NUMERAL}\s*(?:组|队|号(?![柜架机格排码]))))"
-)
+_PART = rf"(?:{_QUIET}(?:{_BLOCK}|{_UNIT}|{_FLOOR}|{_ROOM}|{_DASHED}|\s*{_NUMERAL}\s*(?:组|队|号(?![柜架机格排码]))))"
 _WITHIN = rf"(?:{_ROAD}{_NUMBER}{_FLOOR}?|{_ESTATE}{_NUMBER}?{_HOME})(?:{_ESTATE})?{_PART}*"
 _LOOSE = re.compile(
     rf"{_WITHIN}|{_BLOCK}{_UNIT}?{_FLOOR}?{_ROOM}|{_BLOCK}{_UNIT}|{_UNIT}{_FLOOR}?{_ROOM}"
