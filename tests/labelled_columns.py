@@ -299,10 +299,10 @@ _STATUS = (
     "PICKED_UP",
     "STORED",
 )
-_GOODS = (
-    "衣服 鞋子 零食 图书 手机壳 奶粉 日用品 化妆品 水果 茶叶 床上用品 保健品 宠物粮 文具 家电配件 窗帘 儿童玩具 洗衣液 大米 钓鱼竿 "
+_GOODS = (  # noqa: SIM905
+    "衣服 鞋子 零食 图书 手机壳 奶粉 日用品 化妆品 水果 茶叶 床上用品 保健品 宠物粮 文具 家电配件 窗帘 儿童玩具 洗衣液 大米 钓鱼竿 "  # noqa: E501
     # Goods that begin like a name.
-    "金针菇 黄焖鸡 白衬衫 花露水 毛呢裙 水杨酸 高跟鞋 马丁靴 牛仔裤 羊绒衫 鲍鱼汁 柴火灶 苗银镯 安全裤 车载架 方便面 万能胶 温度计 龙井茶 鱼腥草"
+    "金针菇 黄焖鸡 白衬衫 花露水 毛呢裙 水杨酸 高跟鞋 马丁靴 牛仔裤 羊绒衫 鲍鱼汁 柴火灶 苗银镯 安全裤 车载架 方便面 万能胶 温度计 龙井茶 鱼腥草"  # noqa: E501
 ).split()
 _REMARKS = (
     *(
@@ -354,10 +354,10 @@ def address(rng: random.Random) -> str:
     place = rng.choice(_PLACES)
     if rng.random() < 0.12:
         return f"{place}{rng.choice(_VILLAGES)}{rng.randint(1, 12)}组{rng.randint(1, 99)}号"
-    road = f"{rng.choice(_ROADS)}{rng.choice(('路', '大道', '街', '东路', '西街', '巷'))}{rng.randint(1, 999)}号"
+    road = f"{rng.choice(_ROADS)}{rng.choice(('路', '大道', '街', '东路', '西街', '巷'))}{rng.randint(1, 999)}号"  # noqa: E501
     home = rng.choice(
         (
-            f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}栋{rng.randint(1, 4)}单元{rng.randint(101, 3306)}",
+            f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}栋{rng.randint(1, 4)}单元{rng.randint(101, 3306)}",  # noqa: E501
             f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}-{rng.randint(101, 3306)}",
             f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}号楼{rng.randint(1, 33)}层",
             f"{rng.choice(_ESTATES)}{rng.choice('ABC')}座{rng.randint(101, 2805)}室",
@@ -371,7 +371,7 @@ def address(rng: random.Random) -> str:
 def id_number(rng: random.Random) -> str:
     """A resident ID number with its check digit (GB 11643-1999), of an invented person."""
     body = f"{rng.choice((110101, 310115, 330106, 440305, 510107, 420111)):06}"
-    body += f"{rng.randint(1945, 2012)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}{rng.randrange(1000):03}"
+    body += f"{rng.randint(1945, 2012)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}{rng.randrange(1000):03}"  # noqa: E501
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     total = sum(int(c) * w for c, w in zip(body, weights, strict=True))
     return body + "10X98765432"[total % 11]

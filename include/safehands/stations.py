@@ -43,7 +43,7 @@ class Database(_Frozen):
     ``url``: SQLAlchemy URL without a password; one with it belongs into the variable
     ``SAFEHANDS_SOURCE_<NAME>``. ``kind``: what the watermark is. ``overlap``: how far below the last
     watermark is read again, in seconds or in numbers, for rows that were committed late.
-    """
+    """  # noqa: E501
 
     name: str = Field(pattern=_CODE)
     query: str

@@ -1,6 +1,6 @@
 """Fixtures: a filled store, and one with three generations."""
 
-from __future__ import annotations
+from __future__ import annotations  # noqa: I001
 
 from collections.abc import Iterator
 from pathlib import Path

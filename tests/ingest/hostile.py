@@ -64,7 +64,7 @@ def entities() -> bytes:
 
 
 def far_apart() -> bytes:
-    cells = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    cells = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'  # noqa: E501
     return packed(_BOOK, {_SHEET: sheet(cells)})
 
 

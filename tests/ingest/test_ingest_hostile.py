@@ -47,7 +47,7 @@ def test_hostile_file_is_refused_soon_and_cheaply(case: str, tmp_path: Path) -> 
     assert problem is not None
     for lang in LANGUAGES:
         assert problem.say(lang).count("\n") == 0
-    print(f"{case}: {problem.key}, {seconds:.2f} s, {usage.bytes / MEGABYTE:.0f} MB")
+    print(f"{case}: {problem.key}, {seconds:.2f} s, {usage.bytes / MEGABYTE:.0f} MB")  # noqa: T201
     assert seconds <= 5
     assert usage.bytes <= 256 * MEGABYTE
 

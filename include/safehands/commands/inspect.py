@@ -182,7 +182,7 @@ def _show(
         kind = call.say(f"kind.{column.seen}")
         sure = f"{round(100 * column.confidence)} %" if column.confidence else "-"
         call.line(
-            f"{column.column:>3}  {column.header or '·'}  →  {_named(rule.field, proposal, policy, call)}"
+            f"{column.column:>3}  {column.header or '·'}  →  {_named(rule.field, proposal, policy, call)}"  # noqa: E501
             f"  {sure}  [{call.say(f'inspect.by.{column.by}')}; {kind}: {shown(column.patterns)}]"
         )
     for column in proposal.conflicts:

@@ -6,7 +6,7 @@ nowhere. What is new is cut into windows of the watermark, and each window is a 
 other: its batch is the record of how far the source was read, so that the watermark moves with the
 commit that loaded the rows and never without it. A window begins ``overlap`` below the end of the one
 before, for rows that were committed late; what was loaded already is recognised when it is written.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ class _Rows:
         self.info: dict[str, Any] = {}
         self._database, self._window, self._secret = database, window, secret
         with self._drawn() as rows:
-            names = tuple(str(name) for name in rows.keys())
+            names = tuple(str(name) for name in rows.keys())  # noqa: SIM118
             if len(names) > limits.columns:
                 limit = limits.columns
                 raise BadInput("ingest.too_many_columns", file=database.name, row=0, limit=limit)

@@ -348,7 +348,7 @@ def _swallows(cell: str, delimiter: str, width: int, anybody: bool) -> bool:
 
     A station's cells hold no delimiters in several lines. Anybody's may be a letter or a program, so
     there the lines inside must be records of this very table.
-    """
+    """  # noqa: E501
     if "\n" not in cell or width < 2:
         return False
     if not anybody:

@@ -1,9 +1,10 @@
 """How a text file writes its cells, and its records in RFC 4180 form."""
 
-from __future__ import annotations
+from __future__ import annotations  # noqa: I001
 
 import csv
 import io
+from typing import Literal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Dialect:
 
 def split_records(text: str, dialect: Dialect) -> Iterator[tuple[str, ...]]:
     """Cut text in RFC 4180 form into records; stops before a cell that is absurdly long."""
-    quoting = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=dialect.parsed,

@@ -39,7 +39,7 @@ _MARK = struct.Struct("d")
 class _WithoutPandas(MetaPathFinder):
     """Arrow looks for pandas in every reader anew, which costs each a sixth of a second."""
 
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:  # noqa: ARG002
         if fullname == "pandas":
             raise ModuleNotFoundError(fullname)
 

@@ -1,4 +1,4 @@
-"""Confirmed source policies at the door: which one a table has, and what it makes of its columns."""
+"""Confirmed source policies at the door: which one a table has, and what it makes of its columns."""  # noqa: E501
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ The landing folder is then a ``UPath`` (or Airflow's ``ObjectStoragePath``, whic
 here goes through its file system. Objects are not copied anywhere: the reading process asks for
 ranges of them. An object is known by its key and what the store says of it (ETag, size, time), so
 that history need not be downloaded every night to be recognised.
-"""
+"""  # noqa: E501
 
 from __future__ import annotations
 

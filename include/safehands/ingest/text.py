@@ -53,7 +53,7 @@ class Utf8Stream(io.RawIOBase):
     is ``skip``. ``digest`` (SHA-256 hex of the raw bytes) and ``newlines``, ``quotes`` and ``tail`` (of the
     text after ``skip``) are complete once ``read`` has returned nothing. Problems are kept in
     ``problem`` as well as raised, because a caller in C++ may wrap what passes through it.
-    """
+    """  # noqa: E501
 
     def __init__(
         self,

@@ -84,7 +84,7 @@ def drill(store: Store, bundle: Path, shares: Sequence[Path], now: datetime) -> 
     encrypted to tonight's recipient. Nothing that was opened is written anywhere.
 
     Raises ``KeyProblem`` when anything differs, or when the bundle was exported elsewhere.
-    """
+    """  # noqa: E501
     data = bundle.read_bytes()
     opened = joined(data, [path.read_text(encoding="utf-8") for path in shares])
     wanted = store.provider.escrowed()

@@ -41,7 +41,7 @@ class Seen:
 
 
 def words_of(codes: Mapping[str, CodeList]) -> Words:
-    """Return the words that tell closed lists apart; bare numbers and doubtful words say nothing."""
+    """Return the words that tell closed lists apart; bare numbers and doubtful words say nothing."""  # noqa: E501
     lists = {
         "carrier": ("carrier",),
         "status": ("status",),
@@ -101,7 +101,8 @@ def _tidy(cells: Sequence[str] | pa.Array) -> pa.Array:
 
 def _counted(tidy: pa.Array, words: Words) -> dict[str, int]:
     """Return how many cells each kind takes: a cell is the first kind that takes it."""
-    left, counts = tidy, {}
+    left = tidy
+    counts: dict[str, int] = {}
     for kind, detect in _detectors(tuple(sorted(words.items()))).items():
         if not len(left):
             return counts
