@@ -299,11 +299,16 @@ _STATUS = (
     "PICKED_UP",
     "STORED",
 )
-_GOODS = (  # noqa: SIM905
-    "衣服 鞋子 零食 图书 手机壳 奶粉 日用品 化妆品 水果 茶叶 床上用品 保健品 宠物粮 文具 家电配件 窗帘 儿童玩具 洗衣液 大米 钓鱼竿 "  # noqa: E501
-    # Goods that begin like a name.
-    "金针菇 黄焖鸡 白衬衫 花露水 毛呢裙 水杨酸 高跟鞋 马丁靴 牛仔裤 羊绒衫 鲍鱼汁 柴火灶 苗银镯 安全裤 车载架 方便面 万能胶 温度计 龙井茶 鱼腥草"  # noqa: E501
-).split()
+_PLAIN_GOODS = (
+    "衣服 鞋子 零食 图书 手机壳 奶粉 日用品 化妆品 水果 茶叶 "
+    "床上用品 保健品 宠物粮 文具 家电配件 窗帘 儿童玩具 洗衣液 大米 钓鱼竿"
+)
+_TRICKY_GOODS = (
+    "金针菇 黄焖鸡 白衬衫 花露水 毛呢裙 水杨酸 高跟鞋 马丁靴 牛仔裤 羊绒衫 "
+    "鲍鱼汁 柴火灶 苗银镯 安全裤 车载架 方便面 万能胶 温度计 龙井茶 鱼腥草"
+)
+"""Goods that begin like a name."""
+_GOODS = f"{_PLAIN_GOODS} {_TRICKY_GOODS}".split()
 _REMARKS = (
     *(
         "放门口",
@@ -357,10 +362,10 @@ def address(rng: random.Random) -> str:
     road = f"{rng.choice(_ROADS)}{rng.choice(('路', '大道', '街', '东路', '西街', '巷'))}{rng.randint(1, 999)}号"  # noqa: E501
     home = rng.choice(
         (
-            f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}栋{rng.randint(1, 4)}单元{rng.randint(101, 3306)}",  # noqa: E501
-            f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}-{rng.randint(101, 3306)}",
-            f"{rng.choice(_ESTATES)}{rng.randint(1, 30)}号楼{rng.randint(1, 33)}层",
-            f"{rng.choice(_ESTATES)}{rng.choice('ABC')}座{rng.randint(101, 2805)}室",
+            f"{estate}{block}栋{rng.randint(1, 4)}单元{room}",  # noqa: E501
+            f"{estate}{block}-{room}",
+            f"{estate}{block}号楼{rng.randint(1, 33)}层",
+            f"{estate}{rng.choice('ABC')}座{room}室",
             "",
         )
     )

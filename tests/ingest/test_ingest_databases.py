@@ -81,7 +81,7 @@ def night(inst: Installation) -> list[str]:
 
 
 def loaded(inst: Installation) -> int:
-    with inst.store.admin.connect() as connection:
+    with inst.store.admin().connect() as connection:
         return int(connection.execute(text("SELECT count(*) FROM parcel")).scalar_one())
 
 

@@ -29,14 +29,15 @@ KINDS = (
 ``date_digits`` and ``serial`` are times only where the header says so too."""
 
 Words = Mapping[str, frozenset[str]]
-"""Kind → the case-folded words of its closed lists (``carrier``, ``status``, ``choice``, ``flag``)."""  # noqa: E501
+"""Kind (``carrier``, ``status``, ``choice``, ``flag``) → case-folded words of its closed lists."""  # noqa: E501
 
 Detector = Callable[[pa.Array], pa.Array]
 
 _COUNTRY = r"(?:(?:\+|00)?86[-\s]?)?"
 _EXTENSION = r"(?:\s*(?:转|分机|ext\.?|x|-|,|#|_)\s*\d{1,6})?"
 _SHAPES = {
-    "mobile": rf"(?i)^(?:手机号?码?[:：]?)?\(?{_COUNTRY}\)?1[3-9]\d[-\s]?\d{{4}}[-\s]?\d{{4}}(?:\.0)?"  # noqa: E501
+    "mobile": rf"(?i)^(?:手机号?码?[:：]?)?\(?{_COUNTRY}\)?"
+    rf"1[3-9]\d[-\s]?\d{{4}}[-\s]?\d{{4}}(?:\.0)?"  # noqa: E501
     rf"(?:{_EXTENSION}|(?:[\s/、,;|]+1[3-9]\d{{9}})+)$",
     "masked_phone": r"^(?:\+?86)?1[\d*xX•●]{2}[-\s]?[*xX•●]{3,6}[-\s]?[\d*]{2,4}(?:-\d{1,6})?$",
     "lost_number": r"(?i)^\d(?:\.\d+)?e\+?1\d$",
@@ -48,18 +49,25 @@ _SHAPES = {
     r"(?:[T\s]*(?:凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*\d{1,2}\s*[:时点].*)?$|^1[5-9]\d{8}(?:\d{3})?$",
     "date_digits": r"^(?:199\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
     r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?$",
-    "recipient": r"^\{.*1[3-9]\d{9}\D.*\}$|\p{Han}{2,}.*[^\dA-Za-z-]1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?:\D.*)?$"  # noqa: E501
+    "recipient": r"^\{.*1[3-9]\d{9}\D.*\}$"
+    r"|\p{Han}{2,}.*[^\dA-Za-z-]1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?:\D.*)?$"  # noqa: E501
     r"|\p{Han}1[3-9]\d{9}(?:\D.*)?$|^1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}\D.*\p{Han}{2,}",
     "weight": r"(?i)^[-+]?\d+(?:\.\d+)?\s*(?:kg|公斤|千克|g|克|斤|两|磅|lb)$",
-    "money": r"(?i)^(?:[¥￥]|rmb|cny)\s*[-+]?[\d,]+(?:\.\d+)?(?:\s*元)?$|^[-+]?[\d,]+(?:\.\d+)?\s*(?:元|块|圆|角)(?:整)?$",  # noqa: E501
+    "money": r"(?i)^(?:[¥￥]|rmb|cny)\s*[-+]?[\d,]+(?:\.\d+)?(?:\s*元)?$"
+    r"|^[-+]?[\d,]+(?:\.\d+)?\s*(?:元|块|圆|角)(?:整)?$",  # noqa: E501
     "pickup_code": r"^(?:[A-Z]{0,2}\d{1,3}-){1,2}\d{4,5}$|^[A-Z]\d{8}$|^SF\d{6}$",
-    "shelf": r"^[A-Z]{1,2}-?\d{1,2}(?:-\d{1,2}){0,2}(?:层|排|架|号)?$|^\d{1,2}-\d{1,2}(?:-\d{1,2})?$"  # noqa: E501
+    "shelf": r"^[A-Z]{1,2}-?\d{1,2}(?:-\d{1,2}){0,2}(?:层|排|架|号)?$"
+    r"|^\d{1,2}-\d{1,2}(?:-\d{1,2})?$"  # noqa: E501
     r"|^(?:\d{1,2}|[A-Z]\d{0,2})(?:号货?架|排|区|层|柜|号柜)(?:\d{1,2}(?:层|排|格))?$",
     "serial": r"^[34]\d{4}(?:\.\d{3,})$",
     "number": r"^[-+]?(?:\d+\.\d+|\.\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?)$",
     "count": r"^[-+]?\d{1,7}(?:\.0)?$",
 }
 _WAYBILL = r"^[A-Z]{0,5}\d[A-Z0-9]{6,24}[A-Z]{0,2}(?:-\d+){0,2}-?$"
+_NAME = (
+    r"^[\p{Han}*]{1,8}$|^\p{Han}+\s?[·•‧・.]\s?[\p{Han}]+|^[A-Z][A-Za-z.' -]+$"
+    r"|^\p{Han}[\p{Han} ]{1,8}$|^\p{Han}{1,4}\s?[(（]?\p{Han}{1,3}[)）]?$"
+)
 _ID = r"^\d{15}$|^\d{17}[\dXx]$"
 
 
@@ -121,8 +129,5 @@ _CHECKED: dict[str, Detector] = {
     "id_number": _checked(_ID, _is_id),
     "waybill": _checked(_WAYBILL, _is_waybill),
     "address": _checked(r"\p{Han}.*\p{Han}", _is_address),
-    "name": _checked(
-        r"^[\p{Han}*]{1,8}$|^\p{Han}+\s?[·•‧・.]\s?[\p{Han}]+|^[A-Z][A-Za-z.' -]+$|^\p{Han}[\p{Han} ]{1,8}$|^\p{Han}{1,4}\s?[(（]?\p{Han}{1,3}[)）]?$",  # noqa: E501
-        looks_like_name,
-    ),
+    "name": _checked(_NAME, looks_like_name),
 }

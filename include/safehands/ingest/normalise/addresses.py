@@ -54,7 +54,10 @@ _NOT_SHORT = frozenset("路街道巷弄里大中东西南北一二三四五六�
 """What follows a short name that is no division but the name of a road: 南山大道."""
 _STREET_FORM = re.compile(r"^([\u4e00-\u9fff]{1,6}?(?:街道办事处|街道办|街道|镇|(?:族)?乡|苏木))")
 _ROADS = re.compile(r"[路街巷弄号](?!道)")
-_NATIONS = "壮族|回族|维吾尔|哈萨克|蒙古|藏族|彝族|苗族|土家族|侗族|布依族|朝鲜族|傣族|白族|哈尼族|景颇族|傈僳族|羌族|柯尔克孜|黎族|瑶族|满族|蒙古族"  # noqa: E501
+_NATIONS = (
+    "壮族|回族|维吾尔|哈萨克|蒙古|藏族|彝族|苗族|土家族|侗族|布依族"
+    "|朝鲜族|傣族|白族|哈尼族|景颇族|傈僳族|羌族|柯尔克孜|黎族|瑶族|满族|蒙古族"
+)
 _NATION = re.compile(rf"(?:{_NATIONS})+$")
 
 

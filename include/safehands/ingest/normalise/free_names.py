@@ -126,7 +126,8 @@ _CUT_BACK = re.compile(
     r"(?:说|来|代|自取|自提|本人|家人|家属|收|取|拿|领|要|让|已|的|电话|手机|明天|今天|下午|上午|晚上|周|先生|女士|不在|在家).*$"
 )
 _LATIN = re.compile(
-    r"(?<![A-Za-z])(?:(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?)?[A-Z][a-z'’]+(?:[ -][A-Z]['’]?[A-Za-z'’]+(?:-[a-z]+)?){1,2}(?![A-Za-z])"  # noqa: E501
+    r"(?<![A-Za-z])(?:(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?)?[A-Z][a-z'’]+"
+    r"(?:[ -][A-Z]['’]?[A-Za-z'’]+(?:-[a-z]+)?){1,2}(?![A-Za-z])"  # noqa: E501
     r"|(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?[A-Z][a-z]+"
 )
 _BRANDS = frozenset(

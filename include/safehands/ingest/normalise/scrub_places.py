@@ -9,8 +9,13 @@ __all__ = ["Places"]
 
 _HAN = r"[\u4e00-\u9fff]"
 _NUMERAL = r"(?:[A-Za-z]?\d{1,5}[A-Za-z]?|[A-Za-z]|[一二三四五六七八九十百]{1,4}|[甲乙丙丁])"
-_LEAD = "送到|送至|寄到|寄往|寄去|转到|转寄|改到|改寄|改成|改为|搬到|搬去|住在|家住|地址|放到|放在|位于|就在|到了|住|放|在|到|去|往|寄|送|是|请|给|和|了|从"  # noqa: E501
-_ROAD = rf"(?:(?!{_LEAD}){_HAN}{{1,8}}?(?:大道|大街|路|街|巷|弄|胡同)(?:[东西南北中]|[一二三四五六七八九十]段)?)"  # noqa: E501
+_LEAD = (
+    "送到|送至|寄到|寄往|寄去|转到|转寄|改到|改寄|改成|改为|搬到|搬去|住在|家住|地址|放到"
+    "|放在|位于|就在|到了|住|放|在|到|去|往|寄|送|是|请|给|和|了|从"
+)
+_ROAD = (
+    rf"(?:(?!{_LEAD}){_HAN}{{1,8}}?(?:大道|大街|路|街|巷|弄|胡同)"
+    rf"(?:[东西南北中]|[一二三四五六七八九十]段)?)"  # noqa: E501
 _NUMBER = rf"(?:\s*{_NUMERAL}\s*(?:号院|号楼|号(?![柜架机格排])|弄)(?:之\d)?)"
 _ESTATE = (
     rf"(?:(?!{_LEAD})[\u4e00-\u9fffA-Za-z]{{1,10}}?(?:小区|花园|公寓|大厦|家园|新村|工业园|产业园|科技园|宿舍|公馆|广场"
@@ -24,7 +29,10 @@ _DASHED = r"(?:\s*\d{1,3}(?:[-#]\d{1,4}){1,3}(?![\d]))"
 _HOME = rf"(?:(?:{_BLOCK}|{_UNIT}|{_DASHED}){_UNIT}?{_FLOOR}?{_ROOM}?|{_FLOOR}?{_ROOM})"
 # A part of an address whose own name says nothing, known by the number behind it: 万科城3栋.
 _QUIET = r"(?:\s?(?![取件码单号电话找收付元请打来备已])[\u4e00-\u9fffA-Za-z]){0,9}?"
-_PART = rf"(?:{_QUIET}(?:{_BLOCK}|{_UNIT}|{_FLOOR}|{_ROOM}|{_DASHED}|\s*{_NUMERAL}\s*(?:组|队|号(?![柜架机格排码]))))"  # noqa: E501
+_PART = (
+    rf"(?:{_QUIET}(?:{_BLOCK}|{_UNIT}|{_FLOOR}|{_ROOM}|{_DASHED}"
+    rf"|\s*{_NUMERAL}\s*(?:组|队|号(?![柜架机格排码]))))"
+)  # noqa: E501
 _WITHIN = rf"(?:{_ROAD}{_NUMBER}{_FLOOR}?|{_ESTATE}{_NUMBER}?{_HOME})(?:{_ESTATE})?{_PART}*"
 _LOOSE = re.compile(
     rf"{_WITHIN}|{_BLOCK}{_UNIT}?{_FLOOR}?{_ROOM}|{_BLOCK}{_UNIT}|{_UNIT}{_FLOOR}?{_ROOM}"

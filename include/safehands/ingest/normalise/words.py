@@ -1,4 +1,4 @@
-"""Words of closed lists as stations write them: carriers with their company's ending, and remarks."""  # noqa: E501
+"""Words of closed lists as stations write them: with a company's ending, with a note behind."""  # noqa: E501
 
 from __future__ import annotations
 
