@@ -359,10 +359,12 @@ def address(rng: random.Random) -> str:
     place = rng.choice(_PLACES)
     if rng.random() < 0.12:
         return f"{place}{rng.choice(_VILLAGES)}{rng.randint(1, 12)}组{rng.randint(1, 99)}号"
-    road = f"{rng.choice(_ROADS)}{rng.choice(('路', '大道', '街', '东路', '西街', '巷'))}{rng.randint(1, 999)}号"  # noqa: E501
+    ending = rng.choice(("路", "大道", "街", "东路", "西街", "巷"))
+    road = f"{rng.choice(_ROADS)}{ending}{rng.randint(1, 999)}号"
+    estate, block, room = rng.choice(_ESTATES), rng.randint(1, 30), rng.randint(101, 3306)
     home = rng.choice(
         (
-            f"{estate}{block}栋{rng.randint(1, 4)}单元{room}",  # noqa: E501
+            f"{estate}{block}栋{rng.randint(1, 4)}单元{room}",
             f"{estate}{block}-{room}",
             f"{estate}{block}号楼{rng.randint(1, 33)}层",
             f"{estate}{rng.choice('ABC')}座{room}室",
@@ -376,7 +378,8 @@ def address(rng: random.Random) -> str:
 def id_number(rng: random.Random) -> str:
     """A resident ID number with its check digit (GB 11643-1999), of an invented person."""
     body = f"{rng.choice((110101, 310115, 330106, 440305, 510107, 420111)):06}"
-    body += f"{rng.randint(1945, 2012)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}{rng.randrange(1000):03}"  # noqa: E501
+    body += f"{rng.randint(1945, 2012)}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
+    body += f"{rng.randrange(1000):03}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
     total = sum(int(c) * w for c, w in zip(body, weights, strict=True))
     return body + "10X98765432"[total % 11]

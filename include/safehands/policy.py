@@ -256,7 +256,7 @@ def _divisions(path: Path) -> tuple[tuple[int, str, str, str], ...]:
 
 def _digest(folder: Path, confirmed: bytes) -> str:
     digest = hashlib.sha256(confirmed)
-    for name in (*(f"{n}.yaml" for n in _FILES), "divisions.csv"):
+    for name in (*(f"{n}.yaml" for n in _FILES), "divisions.csv", "streets.csv"):
         digest.update(name.encode())
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()

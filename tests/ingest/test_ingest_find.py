@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 
+import openpyxl  # type: ignore[import-untyped]
 import pyarrow.parquet as pq
 import pytest
 from ingest_door import HEADER, NAME, PHONE, ROW, Door, csv_text, rows, xlsx
@@ -113,6 +115,33 @@ def test_header_cells_are_cleaned() -> None:
 def test_title_rows(door: Door, titles: int) -> None:
     text = "某某驿站,台账\n" * titles + csv_text([HEADER, *rows(3)])
     assert [r["_row"] for r in door.one("a.csv", text)] == [titles + n for n in (2, 3, 4)]
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_merged_header_cells(door: Door, merged: bool) -> None:
+    """收件人 over 姓名 and 电话; the other names reach down over both rows."""
+    upper = ["运单号", "收件人", None, "入库时间", "包裹", None, "备注"]
+    lower = [None, "姓名", "电话", None, "重量(kg)", "状态", None]
+    book = openpyxl.load_workbook(io.BytesIO(xlsx(("A", [["某某驿站"], upper, lower, *rows(5)]))))
+    if merged:
+        for cells in ("A1:G1", "A2:A3", "B2:C2", "D2:D3", "E2:F2", "G2:G3"):
+            book["A"].merge_cells(cells)
+    out = io.BytesIO()
+    book.save(out)
+    found = door.one("a.xlsx", out.getvalue())
+    assert [r["_row"] for r in found] == [4, 5, 6, 7, 8]
+    assert found[0]["receiver_name"] == ROW[1]
+    assert found[0]["receiver_phone"] == "13810000000"
+    assert (found[0]["weight"], found[0]["remark"]) == (1.5, "易碎")
+
+
+def test_blank_columns_and_rows_between(door: Door) -> None:
+    def spread(row: list[str]) -> list[str | None]:
+        return [None, *row[:2], None, *row[2:], None]
+
+    body = [spread(row) for row in rows(4)]
+    table = [[], ["台账"], [], spread(HEADER), *body[:2], [], *body[2:], []]
+    assert [r["_row"] for r in door.one("a.xlsx", xlsx(("A", table)))] == [5, 6, 8, 9]
 
 
 def test_too_many_title_rows(door: Door) -> None:

@@ -181,8 +181,9 @@ def _show(
         rule = source.columns[column.column]
         kind = call.say(f"kind.{column.seen}")
         sure = f"{round(100 * column.confidence)} %" if column.confidence else "-"
+        field = _named(rule.field, proposal, policy, call)
         call.line(
-            f"{column.column:>3}  {column.header or '·'}  →  {_named(rule.field, proposal, policy, call)}"  # noqa: E501
+            f"{column.column:>3}  {column.header or '·'}  →  {field}"
             f"  {sure}  [{call.say(f'inspect.by.{column.by}')}; {kind}: {shown(column.patterns)}]"
         )
     for column in proposal.conflicts:

@@ -161,17 +161,20 @@ _DRESSED = r"^[\s'\"=]*(?:(?:\+|00)?86)?[-\s]*(1[3-9]\d)[-\s]?(\d{4})[-\s]?(\d{4
 
 
 def _phone(column: pa.Array) -> Cells:
-    bare = _patched(
-        column, _MOBILE, lambda odd: pc.replace_substring_regex(odd, _DRESSED, r"\1\2\3")
-    )
-    common = pc.match_substring_regex(bare, _MOBILE)
-    kinds = pc.if_else(
-        pc.fill_null(common, False), pa.scalar(1, pa.int8()), pa.scalar(0, pa.int8())
-    )
+    common = pc.match_substring_regex(column, _MOBILE)
     odd = pc.invert(pc.fill_null(common, True))
+    kinds = pc.fill_null(common, False).cast(pa.int8())
     if not pc.any(odd).as_py():
-        return Cells(bare, {"phone_kind": kinds})
-    return _odd_phones(bare, kinds, odd)
+        return Cells(column, {"phone_kind": kinds})
+    # Most odd cells are whole mobiles in a dress; the others are looked at one by one.
+    bare = pc.replace_substring_regex(column.filter(odd), _DRESSED, r"\1\2\3")
+    mobile = pc.match_substring_regex(bare, _MOBILE)
+    column = pc.replace_with_mask(column, odd, bare)
+    kinds = pc.replace_with_mask(kinds, odd, mobile.cast(pa.int8()))
+    odd = pc.replace_with_mask(odd, odd, pc.invert(mobile))
+    if not pc.any(odd).as_py():
+        return Cells(column, {"phone_kind": kinds})
+    return _odd_phones(column, kinds, odd)
 
 
 def _odd_phones(bare: pa.Array, kinds: pa.Array, odd: pa.Array) -> Cells:
@@ -193,12 +196,9 @@ def _odd_phones(bare: pa.Array, kinds: pa.Array, odd: pa.Array) -> Cells:
 
 
 def _time(column: pa.Array, date1904: bool) -> Cells:
-    if pa.types.is_timestamp(column.type):
-        values, wrong = moments(column, date1904)
-    else:
-        values, wrong = moments(
-            _patched(column.cast(pa.string()), r"^\d[ -~]*\d$", _tidy), date1904
-        )
+    if not pa.types.is_timestamp(column.type):
+        column = column.cast(pa.string())
+    values, wrong = moments(column, date1904, lambda odd: _patched(odd, r"^\d[ -~]*\d$", _tidy))
     return Cells(values, faults=faults(time_unreadable=wrong))
 
 

@@ -129,14 +129,39 @@ def candidates(head: Sequence[Line], policy: Policy) -> list[int]:
 
 
 def _guesses(head: Sequence[Line], policy: Policy) -> Iterator[_Guess]:
-    for header in candidates(head, policy):
+    rows = candidates(head, policy)
+    for header in rows:
         for name in policy.datasets:
-            yield _guess(head, header, name, policy)
+            plain = _index(policy.sources.aliases.get(name, {}))
+            cells = [clean_header(cell) for cell in head[header].cells]
+            yield _guess(head, header, cells, plain, name, policy)
+            if header - 1 in rows:
+                cells = _stacked(head[header - 1], head[header], plain)
+                yield _guess(head, header, cells, plain, name, policy)
 
 
-def _guess(head: Sequence[Line], header: int, name: str, policy: Policy) -> _Guess:
-    cells = [clean_header(cell) for cell in head[header].cells]
-    plain = _index(policy.sources.aliases.get(name, {}))
+def _stacked(upper: Line, lower: Line, plain: Mapping[str, str]) -> list[str]:
+    """Return the names that two header rows give, the upper one with merged cells.
+
+    A group such as 收件人 stands over its columns 姓名 and 电话; a name that is merged downwards has
+    nothing below it.
+    """
+    names, group = [], ""
+    for position, cell in enumerate(map(clean_header, lower.cells)):
+        above = clean_header(upper.cells[position]) if position < len(upper.cells) else ""
+        group = above or group
+        names.append(group + cell if cell and group + cell in plain else cell or above)
+    return names
+
+
+def _guess(
+    head: Sequence[Line],
+    header: int,
+    cells: Sequence[str],
+    plain: Mapping[str, str],
+    name: str,
+    policy: Policy,
+) -> _Guess:
     fields = {i: plain[cell] for i, cell in enumerate(cells) if cell in plain}
     fields.update(_believed(cells, fields, head[header + 1 :], name, policy))
     return _Guess(name, header, fields, _missing(name, fields, policy))

@@ -1,4 +1,4 @@
-"""Confirmed source policies at the door: which one a table has, and its columns by it."""  # noqa: E501
+"""Confirmed source policies at the door: which one a table has, and its columns by it."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ unreadable rather than guessed, above all day-first and month-first dates.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,16 +41,24 @@ _WRITTEN = r"[期周]|^\d{8}[ T_-]"
 _NOTHING = r"(?i)^(0000[-/]00[-/]00.*|null|nan|nat|none|n/a|\\n|无|/|-+|)$"
 
 
-def moments(column: pa.Array, date1904: bool) -> tuple[pa.Array, pa.Array]:
+def moments(
+    column: pa.Array, date1904: bool, tidy: Callable[[pa.Array], pa.Array] = lambda odd: odd
+) -> tuple[pa.Array, pa.Array]:
     """Return the instants of a column (microseconds, UTC) and which filled cells are unreadable.
 
-    ``date1904``: serial numbers count from 1904, as in workbooks made on older Macs.
+    ``date1904``: serial numbers count from 1904, as in workbooks made on older Macs. ``tidy``
+    is applied to cells that are not plain ISO 8601 before they are read.
     """
     if pa.types.is_timestamp(column.type):
         return _checked(_typed(column), pc.is_valid(column))
-    column = pc.if_else(pc.match_substring_regex(column, _NOTHING), None, column)
-    iso = pc.fill_null(pc.match_substring_regex(column, _ISO), False)
+    iso = pc.match_substring_regex(column, _ISO)
+    rest = pc.invert(pc.fill_null(iso, True))
+    iso = pc.fill_null(iso, False)
     values = _iso(column, iso)
+    if pc.any(rest).as_py():
+        texts = tidy(column.filter(rest))
+        texts = pc.if_else(pc.match_substring_regex(texts, _NOTHING), None, texts)
+        column = pc.replace_with_mask(column, rest, texts)
     odd = pc.and_(pc.is_valid(column), pc.is_null(values))
     if pc.any(odd).as_py():
         values = pc.replace_with_mask(values, odd, _odd(column.filter(odd), date1904))

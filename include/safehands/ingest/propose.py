@@ -23,7 +23,7 @@ from safehands.sourcepolicy import IGNORE, ColumnRule, SourcePolicy
 __all__ = ["Column", "Proposal", "check_fields", "missing_fields", "propose"]
 
 _HEADER_ALONE = 0.6
-"""Confidence of a known wording over cells that say nothing of their own."""  # noqa: E501
+"""Confidence of a known wording over cells that say nothing of their own."""
 _VALUES_ALONE = 0.8
 """The most that cells without a known wording can earn: two columns may hold the same kind."""
 _SURE = 0.5

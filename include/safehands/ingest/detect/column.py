@@ -41,7 +41,7 @@ class Seen:
 
 
 def words_of(codes: Mapping[str, CodeList]) -> Words:
-    """Return the words that tell closed lists apart; bare numbers say nothing."""  # noqa: E501
+    """Return the words that tell closed lists apart; bare numbers say nothing."""
     lists = {
         "carrier": ("carrier",),
         "status": ("status",),

@@ -64,7 +64,7 @@ def is_id_number(text: str) -> bool:
 
 
 def is_old_id_number(text: str) -> bool:
-    """Say whether ``text`` can be an ID number of 15 digits (before 1999, without a check)."""  # noqa: E501
+    """Say whether ``text`` can be an ID number of 15 digits (before 1999, without a check)."""
     found = _OLD_ID.fullmatch(text)
     if found is None or found.group(1)[:2] not in _PROVINCES or found.group(1)[2:4] == "00":
         return False

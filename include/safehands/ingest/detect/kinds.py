@@ -29,7 +29,7 @@ KINDS = (
 ``date_digits`` and ``serial`` are times only where the header says so too."""
 
 Words = Mapping[str, frozenset[str]]
-"""Kind (``carrier``, ``status``, ``choice``, ``flag``) → case-folded words of its closed lists."""  # noqa: E501
+"""Kind (``carrier``, ``status``, ``choice``, ``flag``) → case-folded words of its closed lists."""
 
 Detector = Callable[[pa.Array], pa.Array]
 
@@ -37,7 +37,7 @@ _COUNTRY = r"(?:(?:\+|00)?86[-\s]?)?"
 _EXTENSION = r"(?:\s*(?:转|分机|ext\.?|x|-|,|#|_)\s*\d{1,6})?"
 _SHAPES = {
     "mobile": rf"(?i)^(?:手机号?码?[:：]?)?\(?{_COUNTRY}\)?"
-    rf"1[3-9]\d[-\s]?\d{{4}}[-\s]?\d{{4}}(?:\.0)?"  # noqa: E501
+    rf"1[3-9]\d[-\s]?\d{{4}}[-\s]?\d{{4}}(?:\.0)?"
     rf"(?:{_EXTENSION}|(?:[\s/、,;|]+1[3-9]\d{{9}})+)$",
     "masked_phone": r"^(?:\+?86)?1[\d*xX•●]{2}[-\s]?[*xX•●]{3,6}[-\s]?[\d*]{2,4}(?:-\d{1,6})?$",
     "lost_number": r"(?i)^\d(?:\.\d+)?e\+?1\d$",
@@ -50,14 +50,14 @@ _SHAPES = {
     "date_digits": r"^(?:199\d|20\d\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
     r"(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?)?$",
     "recipient": r"^\{.*1[3-9]\d{9}\D.*\}$"
-    r"|\p{Han}{2,}.*[^\dA-Za-z-]1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?:\D.*)?$"  # noqa: E501
+    r"|\p{Han}{2,}.*[^\dA-Za-z-]1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}(?:\D.*)?$"
     r"|\p{Han}1[3-9]\d{9}(?:\D.*)?$|^1[3-9]\d[-\s]?\d{4}[-\s]?\d{4}\D.*\p{Han}{2,}",
     "weight": r"(?i)^[-+]?\d+(?:\.\d+)?\s*(?:kg|公斤|千克|g|克|斤|两|磅|lb)$",
     "money": r"(?i)^(?:[¥￥]|rmb|cny)\s*[-+]?[\d,]+(?:\.\d+)?(?:\s*元)?$"
-    r"|^[-+]?[\d,]+(?:\.\d+)?\s*(?:元|块|圆|角)(?:整)?$",  # noqa: E501
+    r"|^[-+]?[\d,]+(?:\.\d+)?\s*(?:元|块|圆|角)(?:整)?$",
     "pickup_code": r"^(?:[A-Z]{0,2}\d{1,3}-){1,2}\d{4,5}$|^[A-Z]\d{8}$|^SF\d{6}$",
     "shelf": r"^[A-Z]{1,2}-?\d{1,2}(?:-\d{1,2}){0,2}(?:层|排|架|号)?$"
-    r"|^\d{1,2}-\d{1,2}(?:-\d{1,2})?$"  # noqa: E501
+    r"|^\d{1,2}-\d{1,2}(?:-\d{1,2})?$"
     r"|^(?:\d{1,2}|[A-Z]\d{0,2})(?:号货?架|排|区|层|柜|号柜)(?:\d{1,2}(?:层|排|格))?$",
     "serial": r"^[34]\d{4}(?:\.\d{3,})$",
     "number": r"^[-+]?(?:\d+\.\d+|\.\d+|\d{1,3}(?:,\d{3})+(?:\.\d+)?)$",

@@ -12,6 +12,7 @@ from safehands.ingest.normalise.names import HONORIFIC
 __all__ = ["names_in"]
 
 _HAN = r"[\u3400-\u9fff]"
+_ALL_HAN = re.compile(f"{_HAN}+")
 _NEEDED = 2.6
 _WEAK = frozenset(
     "于时高方平安常单全包石金马白向成边关开管查温明红车门房花水年和万千有后来路易连双满通充干应党解付计别步都那能相言从盛强宁祝代国文"
@@ -20,7 +21,9 @@ _WEAK = frozenset(
     "尚暴谈终居越隆阚顿哈佴赏查红权盖是当真被本同一但其如因则再才可行在为所以之"
 )
 """Surnames that are often something else within a text about parcels."""
-_STRONG = surnames() - _WEAK
+_SURNAMES, _GIVEN, _COMPOUND = surnames(), given(), compound_surnames()
+_FIRST_OF_TWO = frozenset(name[0] for name in _COMPOUND)
+_STRONG = _SURNAMES - _WEAK
 _ASK = re.compile(
     r"(?:本人|找|联系人?|联络|交给|转交|转给|留给|打给|发给|收件人?|收货人|姓名|名字|叫做?|本名|问|代取人|代收人|取件人|签收人|寄件人"
     r"|提货人|经手人|业主|房主|客户|顾客|租客|住户|机主|户主|同事|朋友|老公|老婆|爱人|儿子|女儿|爸|妈|通知|告诉|告知|致电|委托|授权)"
@@ -127,7 +130,7 @@ _CUT_BACK = re.compile(
 )
 _LATIN = re.compile(
     r"(?<![A-Za-z])(?:(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?)?[A-Z][a-z'’]+"
-    r"(?:[ -][A-Z]['’]?[A-Za-z'’]+(?:-[a-z]+)?){1,2}(?![A-Za-z])"  # noqa: E501
+    r"(?:[ -][A-Z]['’]?[A-Za-z'’]+(?:-[a-z]+)?){1,2}(?![A-Za-z])"
     r"|(?:Mr|Ms|Mrs|Miss|Dr)\.?\s?[A-Z][a-z]+"
 )
 _BRANDS = frozenset(
@@ -200,10 +203,10 @@ def _latin(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _candidates(text: str) -> Iterator[_Candidate]:
-    for start, sign in enumerate(text):
-        if text[start : start + 2] in compound_surnames():
+    for start, sign in enumerate(text[:-1]):
+        if sign in _FIRST_OF_TWO and text[start : start + 2] in _COMPOUND:
             yield from _with_surname(text, start, 2, 1.8)
-        elif sign in surnames():
+        elif sign in _SURNAMES and "\u3400" <= text[start + 1] <= "\U0003ffff":
             yield from _with_surname(text, start, 1, 1.0 if sign in _STRONG else 0.4)
 
 
@@ -225,7 +228,7 @@ def _with_surname(text: str, start: int, size: int, base: float) -> Iterator[_Ca
     for length in (2, 1):
         end = after + length
         name = text[start:end]
-        if end > len(text) or not re.fullmatch(f"{_HAN}+", name):
+        if end > len(text) or not _ALL_HAN.fullmatch(name) or not _NEVER.isdisjoint(name[size:]):
             continue
         right = _right(text, end)
         near_right = 0.7 if _NEAR_RIGHT.match(text, end) else 0.0
@@ -256,9 +259,7 @@ def _right(text: str, end: int) -> float:
 
 def _given(signs: str, firm: bool) -> float:
     """Weigh the characters of a given name; where the place is a name's, any sign may be one."""
-    known = sum(sign in given() for sign in signs)
-    if any(sign in _NEVER for sign in signs):
-        return -4.0
+    known = sum(sign in _GIVEN for sign in signs)
     return 0.6 * known - (0.3 if firm else 1.6) * (len(signs) - known)
 
 

@@ -1,4 +1,4 @@
-"""Word lists about names: surnames, characters of given names, ordinary words like names."""  # noqa: E501
+"""Word lists about names: surnames, characters of given names, ordinary words like names."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ candidates from the list of surnames, weighed by what stands around them. The fi
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
@@ -76,20 +77,12 @@ class Scrubber:
 
     def spans(self, plain: str) -> list[Span]:
         """Return what has to go, in order, without overlap; ``plain`` is NFKC already."""
-        blocked = [Span(start, end, "harmless") for start, end in harmless(plain)]
-        ids = [Span(start, end, "id_number") for start, end in id_numbers(plain)]
-        found: list[Span] = []
-        for span in ids:
-            if not span.meets(found):
-                found.append(span)
-        for start, end in phones(plain):
-            span = Span(start, end, "phone")
-            if not span.meets(blocked) and not span.meets(found):
-                found.append(span)
-        rest = list(plain)
+        found = _numbers(plain) if _NUMERIC.search(plain) else []
+        rest = plain
         for span in found:
-            rest[span.start : span.end] = _GONE * (span.end - span.start)
-        for start, end in self._places.find("".join(rest)):
+            gone = _GONE * (span.end - span.start)
+            rest = rest[: span.start] + gone + rest[span.end :]
+        for start, end in self._places.find(rest):
             span = Span(start, end, "address")
             if not span.meets(found):
                 found.append(span)
@@ -113,6 +106,25 @@ class Scrubber:
             counts.update(one.counts)
         clean = pa.array([one.text for one in found], pa.string())
         return pc.replace_with_mask(words, doubtful, clean).take(encoded.indices), dict(counts)
+
+
+# Without two digits in a row, or digits spelt out, there is no number to look for.
+_NUMERIC = re.compile(r"\d\W?\d|[零〇一二三四五六七八九幺]{5}|[lI][3-9]")
+
+
+def _numbers(plain: str) -> list[Span]:
+    """Return ID numbers and phones; what is harmless stays, unless it is an ID number."""
+    found: list[Span] = []
+    blocked = [Span(start, end, "harmless") for start, end in harmless(plain)]
+    for start, end in id_numbers(plain):
+        span = Span(start, end, "id_number")
+        if not span.meets(found):
+            found.append(span)
+    for start, end in phones(plain):
+        span = Span(start, end, "phone")
+        if not span.meets(blocked) and not span.meets(found):
+            found.append(span)
+    return found
 
 
 @lru_cache(maxsize=2)

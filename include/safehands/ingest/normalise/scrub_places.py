@@ -15,7 +15,8 @@ _LEAD = (
 )
 _ROAD = (
     rf"(?:(?!{_LEAD}){_HAN}{{1,8}}?(?:大道|大街|路|街|巷|弄|胡同)"
-    rf"(?:[东西南北中]|[一二三四五六七八九十]段)?)"  # noqa: E501
+    rf"(?:[东西南北中]|[一二三四五六七八九十]段)?)"
+)
 _NUMBER = rf"(?:\s*{_NUMERAL}\s*(?:号院|号楼|号(?![柜架机格排])|弄)(?:之\d)?)"
 _ESTATE = (
     rf"(?:(?!{_LEAD})[\u4e00-\u9fffA-Za-z]{{1,10}}?(?:小区|花园|公寓|大厦|家园|新村|工业园|产业园|科技园|宿舍|公馆|广场"
@@ -32,7 +33,7 @@ _QUIET = r"(?:\s?(?![取件码单号电话找收付元请打来备已])[\u4e00-\
 _PART = (
     rf"(?:{_QUIET}(?:{_BLOCK}|{_UNIT}|{_FLOOR}|{_ROOM}|{_DASHED}"
     rf"|\s*{_NUMERAL}\s*(?:组|队|号(?![柜架机格排码]))))"
-)  # noqa: E501
+)
 _WITHIN = rf"(?:{_ROAD}{_NUMBER}{_FLOOR}?|{_ESTATE}{_NUMBER}?{_HOME})(?:{_ESTATE})?{_PART}*"
 _LOOSE = re.compile(
     rf"{_WITHIN}|{_BLOCK}{_UNIT}?{_FLOOR}?{_ROOM}|{_BLOCK}{_UNIT}|{_UNIT}{_FLOOR}?{_ROOM}"
@@ -42,6 +43,8 @@ _BEHIND = re.compile(
     rf"(?:{_ROAD}?{_NUMBER}|{_ROAD}|{_HAN}{{1,8}}?(?:村|社区|屯|庄))?"
     rf"(?:\s*{_ESTATE})?{_PART}*(?:{_HAN}{{2,8}}(?:公司|大学|医院|学校|旁|对面))?"
 )
+# Nothing of a home can be told without one of these.
+_INSIDE = re.compile(r"[号弄栋幢座元室房户楼层]|\d")
 _ENDS = re.compile(r"[省市区县旗州盟]|自治")
 
 
@@ -63,6 +66,8 @@ class Places:
             if count > 1 or reach > end:
                 yield start, reach
             at = max(reach, end)
+        if not _INSIDE.search(plain):
+            return
         for found in _LOOSE.finditer(plain):
             start = found.start() + len(found.group()) - len(found.group().lstrip())
             yield start, found.end()

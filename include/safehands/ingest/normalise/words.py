@@ -1,4 +1,4 @@
-"""Words of closed lists as stations write them: with a company's ending, with a note behind."""  # noqa: E501
+"""Words of closed lists as stations write them: with a company's ending, with a note behind."""
 
 from __future__ import annotations
 
