@@ -76,7 +76,7 @@ def convert(
     if rule.type in _MEASURES:
         return _measures(column, _MEASURES[rule.type], words.get("", ""))
     if rule.treatment == "tags" and scrubber is not None:
-        return Cells(scrubber.column(_text(column).values)[0])
+        return Cells(_each_distinct(column, lambda texts: scrubber.texts(_text(texts).values)[0]))
     return _CONVERTERS[rule.type](column)
 
 
@@ -92,6 +92,13 @@ def _distinct(column: pa.Array, read: Callable[[str], Any]) -> tuple[list[Any], 
     """Return ``read`` of each distinct text, and for each row the index into that list."""
     encoded = column.dictionary_encode()
     return [read(text) for text in encoded.dictionary.to_pylist()], encoded.indices
+
+
+def _each_distinct(column: pa.Array, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Apply ``change`` to distinct texts: people come again, and long patterns are slow."""
+    encoded = column.dictionary_encode()
+    changed = change(encoded.dictionary)
+    return column if changed is encoded.dictionary else changed.take(encoded.indices)
 
 
 _SPACES = r"[\s\x{00a0}\x{200b}\x{3000}\x{feff}]"
@@ -119,7 +126,8 @@ def _address(column: pa.Array) -> Cells:
     def change(odd: pa.Array) -> pa.Array:
         return pc.replace_substring_regex(_tidy(odd), r"\s+", " ")
 
-    return Cells(_patched(column, r"^[!-&(-<>-~\x{4e00}-\x{9fff}]+$", change))
+    common = r"^[!-&(-<>-~\x{4e00}-\x{9fff}]+$"
+    return Cells(_each_distinct(column, lambda texts: _patched(texts, common, change)))
 
 
 def _name(column: pa.Array) -> Cells:

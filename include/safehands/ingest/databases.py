@@ -69,14 +69,9 @@ def _windows(
     for number, high in enumerate(ends):
         window = Window(database.name, low, high)
         size = _WINDOW * _ROW_BYTES if number + 1 < len(ends) else _ROW_BYTES
-        yield SourceFile(
-            station,
-            f"{station}/@{database.name}",
-            size,
-            _identity(database, low, high),
-            None,
-            window,
-        )
+        # Each window has a path of its own: results are kept by path.
+        path = f"{station}/@{database.name}/{number + 1}"
+        yield SourceFile(station, path, size, _identity(database, low, high), None, window)
         low = high
 
 

@@ -143,8 +143,8 @@ def _guesses(head: Sequence[Line], policy: Policy) -> Iterator[_Guess]:
 def _stacked(upper: Line, lower: Line, plain: Mapping[str, str]) -> list[str]:
     """Return the names that two header rows give, the upper one with merged cells.
 
-    A group such as 收件人 stands over its columns 姓名 and 电话; a name that is merged downwards has
-    nothing below it.
+    A group such as 收件人 stands over its columns 姓名 and 电话; a name that is merged downwards
+    has nothing below it.
     """
     names, group = [], ""
     for position, cell in enumerate(map(clean_header, lower.cells)):

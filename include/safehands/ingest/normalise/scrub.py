@@ -90,22 +90,26 @@ class Scrubber:
         found += [Span(start, end, "name") for start, end in names]
         return sorted(found, key=lambda span: span.start)
 
-    def column(self, column: pa.Array) -> tuple[pa.Array, dict[str, int]]:
-        """Scrub a column of texts; each distinct text is looked at once.
+    def texts(self, texts: pa.Array) -> tuple[pa.Array, dict[str, int]]:
+        """Scrub an array of distinct texts, or null.
 
-        Returns the column and how many parts of each kind were taken out of distinct texts.
+        Returns it, and how many parts of each kind were taken out.
         """
-        encoded = column.dictionary_encode()
-        words = encoded.dictionary
-        doubtful = pc.match_substring_regex(words, _DOUBTFUL)
+        doubtful = pc.fill_null(pc.match_substring_regex(texts, _DOUBTFUL), False)
         if not pc.any(doubtful).as_py():
-            return column, {}
-        found = [self.scrub(text) for text in words.filter(doubtful).to_pylist()]
+            return texts, {}
+        found = [self.scrub(text) for text in texts.filter(doubtful).to_pylist()]
         counts: Counter[str] = Counter()
         for one in found:
             counts.update(one.counts)
         clean = pa.array([one.text for one in found], pa.string())
-        return pc.replace_with_mask(words, doubtful, clean).take(encoded.indices), dict(counts)
+        return pc.replace_with_mask(texts, doubtful, clean), dict(counts)
+
+    def column(self, column: pa.Array) -> tuple[pa.Array, dict[str, int]]:
+        """Scrub a column of texts; each distinct text is looked at, and counted, once."""
+        encoded = column.dictionary_encode()
+        clean, counts = self.texts(encoded.dictionary)
+        return clean.take(encoded.indices), counts
 
 
 # Without two digits in a row, or digits spelt out, there is no number to look for.
