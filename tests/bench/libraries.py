@@ -17,7 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from labelled_texts import HELD_OUT, SEEN, labelled_texts, look_alikes
+from labelled_texts import HELD_OUT, HELD_OUT_ALIKES, SEEN, labelled_texts
 from measured import texts_measured, untouched
 
 Found = list[tuple[int, int, str]]
@@ -26,9 +26,9 @@ Find = Callable[[str], Found]
 
 def main() -> None:
     """Measure every library that is there; print JSON."""
-    held = labelled_texts(2, HELD_OUT, 20)
+    held = labelled_texts(5, HELD_OUT, 20)
     seen = labelled_texts(1, SEEN, 20)
-    alike = look_alikes(3, 5)
+    alike = labelled_texts(5, HELD_OUT_ALIKES, 5)
     results: dict[str, Any] = {}
     for name, make in _MAKERS.items():
         if all(find_spec(module) for module in _NEEDS[name]):

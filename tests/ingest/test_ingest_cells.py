@@ -307,3 +307,49 @@ def test_customers(door: Door) -> None:
     [found] = door.one("a.csv", csv_text([header, *body]), "customers")
     assert found["receiver_address"] == "浙江省杭州市西湖区文三路1号"
     assert "id_number" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026年11月23日 上午8:01", MINUTE),
+        ("2026-11-23 08:01 AM", MINUTE),
+        ("2026-11-23 8:01:02 a.m.", MOMENT),
+        ("2026/11/23 星期一 8:01", MINUTE),
+        ("2026年11月23日(周一) 8时1分", MINUTE),
+        ("20261123 08:01:02", MOMENT),
+        ("2026-11-23 08:01:02 GMT+8", MOMENT),
+        ("2026-11-23 08:01:02 +0800 CST", MOMENT),
+        ("2026-11-23 下午8:01", MINUTE.replace(hour=12)),
+        ("2026-11-23 8:01 PM", MINUTE.replace(hour=12)),
+        ("2026-11-23 下午20:01", MINUTE.replace(hour=12)),
+        ("2026-11-23 中午12:01", MINUTE.replace(hour=4)),
+        ("2026-11-23 12:01 AM", datetime(2026, 11, 22, 16, 1, tzinfo=UTC)),
+    ],
+)
+def test_times_as_people_write_them(text: str, expected: datetime) -> None:
+    values, wrong = moments(pa.array([text]), False)
+    assert not wrong[0].as_py()
+    assert values[0].as_py() == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-23 上午12:30", "2026-11-23 13:01 AM", "2026-11-23 晚上1:00"]
+)
+def test_hours_that_their_word_does_not_allow(text: str) -> None:
+    _, wrong = moments(pa.array([text]), False)
+    assert wrong[0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("(+86)13800138000", "13800138000", 1),
+        ("013800138000", "13800138000", 1),
+        ("13800138000[1234]", "13800138000-1234", 4),
+        ("13800138000【1234】", "13800138000-1234", 4),
+    ],
+)
+def test_more_ways_to_write_a_phone(text: str, value: str, kind: int) -> None:
+    phone = read_phone(text)
+    assert (phone.value, phone.kind, phone.fault) == (value, kind, "")

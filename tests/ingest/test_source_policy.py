@@ -149,3 +149,15 @@ def test_nothing_of_a_cell_is_in_a_proposal(door: Door) -> None:
     for row in table:
         for cell in row:
             assert len(cell) < 3 or cell not in everything
+
+
+def test_unusual_waybills_are_a_warning(door: Door) -> None:
+    header = ["运单号", "收件人", "收件人手机号", "入库时间", "重量(kg)", "状态", "备注"]
+    body = [[f"QQ{n:07}" if n < 3 else row[0], *row[1:]] for n, row in enumerate(people(12))]
+    body = [[row[0].replace("SF", "SF123"), *row[1:]] for row in body]
+    door.put("a.csv", csv_text([header, *body]))
+    handoff = door.run()
+    assert (handoff.counts["out"], handoff.problems) == (12, {})
+    [file] = handoff.details["files"].values()
+    assert file["sheets"][0]["unusual_waybills"] == 3
+    assert proposed([header, *body], door.night.policy).unusual_waybills == 3

@@ -190,6 +190,8 @@ def _show(
         claim = _named(column.header_field, proposal, policy, call)
         seen = call.say(f"kind.{column.seen}")
         call.line(call.say("inspect.conflict", column=column.column, claim=claim, seen=seen))
+    if proposal.unusual_waybills:
+        call.line(call.say("inspect.unusual", count=proposal.unusual_waybills))
     if proposal.missing:
         call.line(call.say("inspect.not_found", missing=", ".join(proposal.missing)))
     if target is None:

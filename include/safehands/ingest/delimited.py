@@ -95,8 +95,10 @@ class TextTable:
 
     def _check_certain(self, header: int) -> None:
         """Believe a doubtful encoding only if the header is in it and was understood."""
+        if self._certain or (self._source.anybody and self._encoding == "utf-8"):
+            return
         names = self.head[header].cells if header >= 0 else ()
-        if not self._certain and all(name.isascii() for name in names):
+        if self._source.anybody or all(name.isascii() for name in names):
             raise WrongEncoding("ingest.encoding_unclear", file=self._label)
 
     def _check_end(self, stream: Utf8Stream, parse: _Parse, line: Line, width: int) -> None:

@@ -32,7 +32,7 @@ _BOMS = (
 _ENOUGH = 4096  # Bytes above ASCII that settle the matter.
 _DECISIVE = 12  # Text in another encoding that passes for UTF-8 over a dozen bytes is not met.
 _LIKELY, _AHEAD, _POSSIBLE = 0.4, 0.15, 0.2
-_WESTERN_LIKELY = 0.8
+_WESTERN_LIKELY, _HALF = 0.8, 0.5
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def _above_ascii(data: bytes) -> int:
 
 
 _ASCII = bytes(range(128))
+_ASCII_TEXT = frozenset(map(chr, range(32, 127))) | {"\t", "\r", "\n"}
 
 
 def _utf16(head: bytes, file: str) -> str:
@@ -101,7 +102,11 @@ def _utf16(head: bytes, file: str) -> str:
     even, odd = head[0::2].count(0), head[1::2].count(0)
     if min(even, odd) * 20 > max(even, odd) or max(even, odd) * 10 < len(head):
         raise WrongEncoding("ingest.nul_bytes", file=file)
-    return "utf-16-le" if odd > even else "utf-16-be"
+    name = "utf-16-le" if odd > even else "utf-16-be"
+    text = head[: len(head) // 2 * 2].decode(name, errors="replace")[:_ENOUGH]
+    if sum(1.0 if c in _ASCII_TEXT else max(0.0, _worth(c)) for c in text) < len(text) * _HALF:
+        raise WrongEncoding("ingest.nul_bytes", file=file)
+    return name
 
 
 def _decodes(data: bytes, encoding: str) -> bool:

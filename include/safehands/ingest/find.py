@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from safehands.errors import ContradictoryHeader, UnknownHeader
 from safehands.ingest.detect import contradicts, look, own_kinds, shown, words_of
 from safehands.ingest.detect.column import Seen, share_of
+from safehands.ingest.detect.digits import unusual
 from safehands.ingest.detect.kinds import Words
 from safehands.ingest.kinds import agrees, surely
 from safehands.ingest.mapping import mapped, positions
@@ -61,6 +62,11 @@ class Found:
     def header_row(self, head: Sequence[Line]) -> int:
         """Return the row number of the header, 0 where there is none."""
         return head[self.header].row if self.header >= 0 else 0
+
+    def unusual_waybills(self, head: Sequence[Line]) -> int:
+        """Count the waybill numbers of the head that are no known carrier's: worth a warning."""
+        places = self.columns.get("waybill_no", ())[:1]
+        return sum(unusual(_sample(head[self.first :], position)) for position in places)
 
     @property
     def wanted(self) -> list[int]:

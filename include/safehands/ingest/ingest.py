@@ -330,6 +330,7 @@ class FileReader:
                 "skipped": rows.skipped,
                 "undeclared": found.undeclared_letters,
                 "dropped": list(found.dropped),
+                "unusual_waybills": found.unusual_waybills(table.head),
             }
         )
 

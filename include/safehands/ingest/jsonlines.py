@@ -1,7 +1,7 @@
 """JSON Lines: one object per line; numbers keep the digits they are written with.
 
-A block of lines is parsed at once by orjson. It would round numbers, so they are put in quotes
-first, behind a noncharacter (Unicode 23.7) that no text holds and that is taken off again; a text that only looks like a number inside a string makes the block no JSON any more, and
+A block of lines is parsed at once by orjson. It would round numbers, so where there are any they
+are put in quotes first, behind a noncharacter (Unicode 23.7) that no text holds and that is taken off again; a text that only looks like a number inside a string makes the block no JSON any more, and
 its lines are then read one by one by the standard library, which can keep digits.
 """  # noqa: E501
 
@@ -126,11 +126,19 @@ def _parse_all(lines: list[bytes], exact: bool) -> list[_Record] | None:
         return None
     try:
         whole = b"[" + b",\n".join(bare) + b"]"
-        records = orjson.loads(_NUMBER.sub(_quoted, whole) if exact else whole)
+        records = orjson.loads(whole)
+        if exact and not _without_numbers(records):
+            records = orjson.loads(_NUMBER.sub(_quoted, whole))
     except (orjson.JSONDecodeError, RecursionError):
         return None
     all_there = len(records) == len(bare) and all(type(record) is dict for record in records)
     return records if all_there else None
+
+
+def _without_numbers(records: list[Any]) -> bool:
+    """Say whether no value is a number or may hold one: then nothing was rounded."""
+    values = chain.from_iterable(r.values() for r in records if type(r) is dict)
+    return {str, bool, type(None)}.issuperset(map(type, values))
 
 
 def _quoted(found: re.Match[bytes]) -> bytes:

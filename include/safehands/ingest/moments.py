@@ -26,7 +26,7 @@ _SHANGHAI = 8 * _HOUR
 _EARLIEST = np.datetime64("1992-01-01", "us").astype(np.int64)
 _LATEST = np.datetime64("2100-01-01", "us").astype(np.int64)
 
-_ISO = r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d$"
+_ISO = r"^[12]\d{3}-\d\d-\d\d[ T]\d\d:\d\d:\d\d$"
 _SHAPE = (
     r"^(?P<y>\d{4})(?:[-/.]|年)(?P<m>\d{1,2})(?:[-/.]|月)(?P<d>\d{1,2})日?"
     r"(?:[T\s]*(?P<a>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*(?P<h>\d{1,2})(?:[:时点]|时)"

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from safehands.ingest.detect import Seen, contradicts, look, own_kinds, words_of
+from safehands.ingest.detect.digits import unusual
 from safehands.ingest.detect.kinds import PHONES, Words
 from safehands.ingest.find import PARTS, RECIPIENT, candidates, clean_header
 from safehands.ingest.mapping import fingerprint, nameless_fingerprint
@@ -89,7 +90,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a table seems to be. ``missing``: required fields that no column is proposed for."""
+    """What a table seems to be. ``missing``: required fields that no column is proposed for.
+
+    ``unusual_waybills``: numbers among the ``rows_seen`` that are no known carrier's.
+    """
 
     dataset: str
     header: bool
@@ -97,7 +101,8 @@ class Proposal:
     fingerprint: str
     columns: tuple[Column, ...]
     missing: tuple[str, ...]
-    rows_seen: int = field(default=0)
+    rows_seen: int = 0
+    unusual_waybills: int = 0
 
     @property
     def conflicts(self) -> tuple[Column, ...]:
@@ -155,6 +160,11 @@ def propose(head: Sequence[Line], policy: Policy, dataset: str = "") -> Proposal
         columns=columns,
         missing=_missing(name, known, policy),
         rows_seen=len(body),
+        unusual_waybills=sum(
+            unusual(texts)
+            for column, texts in zip(columns, cells, strict=True)
+            if column.field == "waybill_no"
+        ),
     )
 
 

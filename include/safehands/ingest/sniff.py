@@ -8,8 +8,10 @@ what differs from it is rewritten into it before it is parsed (see ``rewrite``).
 
 from __future__ import annotations
 
+import csv
+import io
 import re
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import replace
 
 from safehands.ingest.dialect import Dialect, split_records
@@ -183,9 +185,25 @@ def _unquoted(text: str, best: Dialect, careful: bool) -> Dialect:
     if careful and best.delimiter == ",":
         return best
     bare = replace(best, quote="")
-    if _alike(text, bare) < 1.0:
+    if _well_formed(text, best) or _alike(text, bare) < 1.0:
         return best
     swallows = any(
         "\n" in cell and best.delimiter in cell for row in _rows(text, best) for cell in row
     )
     return bare if swallows or _alike(text, best) < 1.0 else best
+
+
+def _well_formed(text: str, dialect: Dialect) -> bool:
+    """Say whether every quote that opens a cell closes it, and nothing follows it there."""
+    reader = csv.reader(
+        io.StringIO(text, newline=""),
+        delimiter=dialect.parsed,
+        quotechar=dialect.quote,
+        strict=True,
+    )
+    try:
+        deque(reader, maxlen=0)
+    except csv.Error as error:
+        # The text is the beginning of a file: it may end within a cell.
+        return "unexpected end" in str(error) and not text.endswith(("\n", "\r"))
+    return True

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date
 
-__all__ = ["CARRIER_WAYBILLS", "carrier_of", "is_id_number", "is_old_id_number", "is_s10"]
+__all__ = [
+    "CARRIER_WAYBILLS",
+    "carrier_of",
+    "is_id_number",
+    "is_old_id_number",
+    "is_s10",
+    "unusual",
+]
 
 _ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _ID_CHECK = "10X98765432"
@@ -116,3 +124,9 @@ def carrier_of(text: str) -> tuple[str, ...]:
     if "ems" in fits and _S10.fullmatch(text) and not is_s10(text):
         fits.remove("ems")
     return tuple(fits)
+
+
+def unusual(cells: Iterable[str]) -> int:
+    """Count the filled cells that look like no carrier's waybill: a warning, never a refusal."""
+    texts = (cell.strip(" \t'\"").upper() for cell in cells)
+    return sum(not carrier_of(text) for text in texts if text)

@@ -40,7 +40,9 @@ _TOLERATED: dict[str, frozenset[str]] = {
     # Brands, words and rooms off our lists look like names or numbers; they are no contradiction.
     "code": frozenset(_CLEAR - _SURE - {"time", "waybill"}),
     "flag": frozenset(_CLEAR - _SURE - {"time", "waybill"}),
-    "remark": frozenset(_CLEAR - {*PHONES, "id_number", "recipient"}),
+    # People write whole recipients into remarks ("give it to …"); a bare number in each is another
+    # column.
+    "remark": frozenset(_CLEAR - {*PHONES, "id_number"}),
     "pickup_code": frozenset({"waybill"}),
     "shelf": frozenset({"waybill", "name"}),
 }
