@@ -27,6 +27,7 @@ from safehands.keys import FileProvider
 from safehands.sample.canaries import write_canary_landing
 from safehands.sample.formats import csv_bytes
 
+ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 11, 23)
 EARLIER = (DAY - timedelta(days=400), DAY - timedelta(days=40))
 SAMPLES = {"first": 12, "later": 14}
@@ -85,6 +86,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill")
     write_canary_landing(folder / "landing", DAY, broken=True)
     FileProvider(folder / "first" / "keys", folder / "first" / "keys-second").create("root")
+    # The nights lie further apart than a purge believes without being told.
+    shutil.copytree(ROOT / "include" / "policy", folder / "policy")
+    retention = folder / "policy" / "retention.yaml"
+    text = retention.read_text(encoding="utf-8")
+    assert "max_gap_days: 14 " in text
+    retention.write_text(text.replace("max_gap_days: 14 ", "max_gap_days: 500 "), encoding="utf-8")
     return folder
 
 
@@ -185,6 +192,7 @@ def _settings(home: Path, url: str) -> dict[str, str]:
         "database_url": url,
         "lang": "en",
         "workers": "1",
+        "policy": str(home.parent / "policy"),
     }
 
 
