@@ -18,7 +18,7 @@ from safehands import guard
 from safehands.datasets import Handoff, Outcome, Shard
 from safehands.errors import SafehandsError
 from safehands.night import SHANGHAI
-from safehands.settings import Settings
+from safehands_airflow.places import settings_of
 
 if TYPE_CHECKING:
     from safehands.installation import Installation
@@ -88,7 +88,7 @@ class StepOperator(BaseOperator):
         from safehands.installation import open_installation
 
         landing = str(context["params"].get("landing") or "")
-        settings = Settings.read(os.environ, landing=landing)
+        settings = settings_of(os.environ, landing)
         inst = open_installation(settings, lambda: datetime.now(UTC))
         try:
             if head is None:

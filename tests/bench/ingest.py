@@ -185,7 +185,7 @@ def _ten_times(source: Path, target: Path) -> None:
         for number in range(10):
             with source.open("rb") as lines:
                 head = next(lines)
-                body: Iterator[bytes] = (b"%d%b" % (number, line) for line in lines)
+                body: Iterator[bytes] = (line[:1] + b"%d" % number + line[1:] for line in lines)
                 out.writelines(chain([head] if number == 0 else [], body))
 
 

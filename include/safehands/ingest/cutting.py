@@ -7,10 +7,13 @@ follows them, one that stands inside a cell being a character like others.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+import numpy as np
 
 from safehands.ingest.dialect import Dialect
 from safehands.ingest.limits import BLOCK
@@ -37,15 +40,14 @@ def cut(
     """
     if encoding not in _SINGLE or (dialect is not None and not dialect.plain):
         return []
-    quoted = _record(dialect) if dialect is not None and dialect.quote else None
     with source.open() as handle:
-        parts = list(_cut(handle, quoted, target, progress))
+        parts = list(_cut(handle, _Ends(dialect), target, progress))
     return [] if any(part is None for part in parts) else [list(p) for p in parts if p]
 
 
 def _cut(
     handle: BinaryIO,
-    quoted: re.Pattern[bytes] | None,
+    ends: _Ends,
     target: int,
     progress: Callable[[], None],
 ) -> Iterator[tuple[int, int, int, str] | None]:
@@ -58,7 +60,10 @@ def _cut(
         if bare or len(whole) > _LONGEST:
             yield None  # Line ends of one character, or a record that no reader would take.
             return
-        length, records = _ends(whole, quoted)
+        # A quote behind the byte order mark opens the first cell.
+        skip = len(codecs.BOM_UTF8) if not end and whole.startswith(codecs.BOM_UTF8) else 0
+        length, records = ends.last(whole[skip:])
+        length += skip if records else 0
         digest.update(whole[:length])
         end, row, carry = end + length, row + records, whole[length:]
         if end - start >= target:
@@ -69,30 +74,56 @@ def _cut(
         yield start, end + len(carry), first, digest.hexdigest()
 
 
-def _ends(data: bytes, quoted: re.Pattern[bytes] | None) -> tuple[int, int]:
-    """Return where the last whole record ends, and how many there are."""
-    if quoted is None or (b'"' not in data and b"'" not in data):
-        return data.rfind(b"\n") + 1, data.count(b"\n")
-    length = records = 0
-    for found in quoted.finditer(data):
-        if found.start() != length:
-            break
-        length, records = found.end(), records + 1
-    return length, records
+class _Ends:
+    """Finds the ends of records; ``dialect`` nothing: every line end is one."""
+
+    def __init__(self, dialect: Dialect | None) -> None:
+        self._quote = dialect.quote.encode() if dialect is not None else b""
+        self._mark = dialect.parsed.encode() if dialect is not None else b""
+        self._pattern = _record(self._mark, self._quote) if self._quote else None
+
+    def last(self, data: bytes) -> tuple[int, int]:
+        """Return where the last whole record ends, and how many there are."""
+        if not self._quote or self._quote not in data:
+            return data.rfind(b"\n") + 1, data.count(b"\n")
+        return self._regular(data) or self._exact(data)
+
+    def _regular(self, data: bytes) -> tuple[int, int] | None:
+        """Count quotes, where each opens a cell or closes one: ten times faster than following."""
+        text = np.frombuffer(data, np.uint8)
+        quotes = np.flatnonzero(text == self._quote[0])
+        lines = np.flatnonzero(text == _LINE)
+        outside = lines[np.searchsorted(quotes, lines) % 2 == 0]
+        if not len(outside):
+            return 0, 0
+        end = int(outside[-1]) + 1
+        quotes = quotes[: np.searchsorted(quotes, end)]
+        before = text[quotes[0::2] - 1]
+        if len(quotes) and quotes[0] == 0:
+            before = before[1:]
+        after = text[quotes[1::2] + 1]
+        signs = [self._quote[0], self._mark[0], _LINE]
+        if np.isin(before, signs).all() and np.isin(after, [*signs, _RETURN]).all():
+            return end, len(outside)
+        return None
+
+    def _exact(self, data: bytes) -> tuple[int, int]:
+        length = records = 0
+        if self._pattern is not None:
+            for found in self._pattern.finditer(data):
+                if found.start() != length:
+                    break
+                length, records = found.end(), records + 1
+        return length, records
 
 
-def _record(dialect: Dialect) -> re.Pattern[bytes]:
+_LINE, _RETURN = 10, 13
+
+
+def _record(delimiter: bytes, quote: bytes) -> re.Pattern[bytes]:
     """Return the pattern of one record with its line end (atomic: it never goes back)."""
-    mark, sign = re.escape(dialect.parsed.encode()), re.escape(dialect.quote.encode())
+    mark, sign = re.escape(delimiter), re.escape(quote)
     rest = rb"[^%b\n]*+" % mark
-    cell = rb"(?>%b(?:[^%b]|%b%b)*+%b%b|(?!%b)%b)" % (
-        sign,
-        sign,
-        sign,
-        sign,
-        sign,
-        rest,
-        sign,
-        rest,
-    )
+    opened = rb"%b(?:[^%b]|%b%b)*+%b%b" % (sign, sign, sign, sign, sign, rest)
+    cell = rb"(?>%b|(?!%b)%b)" % (opened, sign, rest)
     return re.compile(rb"%b(?:%b%b)*+\n" % (cell, mark, cell))

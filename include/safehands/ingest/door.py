@@ -189,6 +189,8 @@ def _kind(head: bytes, handle: BinaryIO, promised: str, label: str) -> str:
 
 def _text_kind(head: bytes, promised: str) -> str:
     body = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if re.match(rb"\[\s*\{\s*\"", body):
+        return "json document"
     starts = body.startswith(b"{") and b'"' in body[:200]
     return "json" if starts and promised == "json" else "text"
 

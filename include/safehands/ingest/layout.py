@@ -91,7 +91,7 @@ class _Finder:
         start = self._start()
         lines = self.lines[self.lines.index(start) :]
         body = [self._cells(i) for i in lines[1:][:_BODY]]
-        if not self._is_header(self._cells(start), body):
+        if not (self._has_corner(start) or self._is_header(self._cells(start), body)):
             titles = [i for i in self.lines if i < start]
             return self._made(start - 1, (), titles)
         last = self._further(start, lines[1:])
@@ -115,17 +115,41 @@ class _Finder:
         usual = Counter(counts[i] for i in self.lines[1:] or self.lines)
         typical = max(usual, key=lambda n: (usual[n] * (n > 1), n))
         for position, i in enumerate(self.lines[:_TITLES]):
-            if counts[i] >= typical or counts[i] > max(1, typical // 2):
+            if self.text and self._is_narrow(position):
+                continue
+            if counts[i] >= typical or self._has_corner(i) or counts[i] > max(1, typical // 2):
                 return i
             later = self.lines[position + 1 : position + 1 + _TITLES]
             if not any(counts[j] > counts[i] for j in later):
                 return i
         return self.lines[0]
 
-    def _is_header(self, cells: tuple[str, ...], body: list[tuple[str, ...]]) -> bool:
+    def _has_corner(self, index: int) -> bool:
+        """Say whether a row names all columns but the first, which has the names of the rows."""
+        first, *others = self._cells(index)
+        below = [self.head[i].cells[0].strip() for i in self.lines if i > index][:_BODY]
+        empty_corner = not first.strip() and bool(others) and all(map(str.strip, others))
+        return empty_corner and len(set(others)) == len(others) and all(below)
+
+    def _is_narrow(self, position: int) -> bool:
+        """Say whether a row has too few cells for a header and records follow further down."""
+        missing = self.width - len(self.head[self.lines[position]].cells)
+        later = [self.head[i].cells for i in self.lines[position + 1 :]]
+        if missing <= 0 or not any(len(cells) >= self.width for cells in later):
+            return False
+        if missing > 1 or len(later[0]) < self.width:
+            return True
+        # One cell short: R's header, if records follow at once, or a title above the header.
+        return self._is_header(later[0], later[1:][:_BODY], sure=True)
+
+    def _is_header(
+        self, cells: tuple[str, ...], body: list[tuple[str, ...]], sure: bool = False
+    ) -> bool:
         names = [cell.strip() for cell in cells if cell.strip()]
         if not body:
-            return all(kind_of(name) == "text" for name in names)
+            return all(map(_is_word, names))
+        # A header may be repeated on every printed page.
+        body = [row for row in body if row != cells] or body
         years = sum(map(is_year, names))
         votes = [
             _vote(cell, [row[i] for row in body if i < len(row)], years >= 2)
@@ -135,9 +159,9 @@ class _Finder:
         score -= 0.5 * (len(set(names)) < len(names) and not self.merged)
         if self.width == 1 and score == 0:
             return _differs(names[0], [row[0] for row in body])
-        if all(kind_of(name) not in {"text", ""} for name in names) and years < 2:
+        if not any(map(_is_word, names)) and years < 2:
             score -= 1
-        return score >= 0
+        return score > 0 if sure else score >= 0
 
     def _further(self, start: int, lines: list[int]) -> int:
         """Return the last header row: rows of words above columns that are no words."""
@@ -248,10 +272,16 @@ def _vote(name: str, body: list[str], years: bool) -> float:
     if below in {"number", "date", "address", "code"}:
         if kind == below:
             return -1.0
-        return 1.0 if kind == "text" else 0.0
+        return 1.0 if _is_word(name) else 0.0
     if kind in {"number", "date"} and below == "text":
         return -0.5
     return -1.0 if name.strip() in {cell.strip() for cell in body} and below else 0.0
+
+
+def _is_word(name: str) -> bool:
+    """Say whether a cell may be a name: a word, perhaps with a number behind it (``DT1``)."""
+    kind = kind_of(name)
+    return kind == "text" or (kind == "code" and name.strip()[:1].isalpha())
 
 
 def _differs(name: str, body: list[str]) -> bool:

@@ -48,8 +48,7 @@ def inventory(landing: Any, register: Register, is_export: Any) -> list[SourceFi
 
 
 def _key(path: Any) -> str:
-    key: str = path.fs._strip_protocol(str(path)) if "://" in str(path) else path.path
-    return key.rstrip("/")
+    return str(path.fs._strip_protocol(path.path)).rstrip("/")
 
 
 def _identity(store: Any, key: str, info: dict[str, Any]) -> str:

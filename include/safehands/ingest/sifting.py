@@ -17,6 +17,7 @@ from safehands.ingest.tables import Batch, Odd, RawTable, is_totals
 __all__ = ["Sifted"]
 
 _TAIL = 40
+_REPEATED = 2
 _NOTE = re.compile(
     r"\s*(?:[*†‡©]|\(?\d\)|\[\d\]|(?:sources?|notes?|footnotes?|n\.?b\.?|copyright|last updated|"
     r"updated|generated|exported|downloaded|prepared by|end of|data (?:from|source))\b|"
@@ -54,6 +55,7 @@ class Sifted:
             if self._text:
                 self._note_lines(batch)
             clean = self._without_comments(self._without_blank(batch))
+            clean = self._without_headers(clean)
             if held is None:
                 held = clean
             elif len(clean.rows) < _TAIL:
@@ -101,6 +103,24 @@ class Sifted:
             return batch
         self._skip(batch.rows.filter(marked).to_pylist(), "comment")
         return _filtered(batch, pc.invert(marked))
+
+    def _without_headers(self, batch: Batch) -> Batch:
+        """Leave out repetitions of the header, as printed pages have them."""
+        levels = self._layout.levels
+        cells = self._table.head[levels[-1]].cells if levels else ()
+        if sum(map(bool, cells)) < _REPEATED or not len(batch.rows):
+            return batch
+        same = pa.array([True] * len(batch.rows))
+        for position, cell in enumerate(cells[: self._layout.width]):
+            column = batch.columns[position]
+            if not same.true_count or not pa.types.is_string(column.type):
+                return batch
+            equal = pc.equal(column, cell) if cell else pc.is_null(column)
+            same = pc.and_(same, pc.fill_null(equal, False))
+        if not same.true_count:
+            return batch
+        self._skip(batch.rows.filter(same).to_pylist(), "repeated_header")
+        return _filtered(batch, pc.invert(same))
 
     def _skip(self, rows: list[int], reason: str) -> None:
         self.skipped += [{"row": row, "reason": reason} for row in rows]

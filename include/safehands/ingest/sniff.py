@@ -23,7 +23,7 @@ _USUAL = (",", "\t", ";", "|")
 _RARE = ("\x01", "\x1f", "\x1e", "^", "~", "¦", "§", "，", "、", "；", "｜", ":", "/", " ")
 _LINES = 120
 _MODAL = 0.7
-_HALF = 0.5
+_HALF, _MOSTLY = 0.5, 0.9
 _STRONG = 0.95
 
 
@@ -99,7 +99,9 @@ def _score(text: str, dialect: Dialect, share: float) -> tuple[float, float]:
     near = body[width] + max(body[width - 1], body[width + 1])
     alone = widths.get(1, 0)
     total = body.total() + max(0, alone - 8)
-    wanted = _HALF if len(rows[0]) == width and share < _STRONG else share
+    settled = [len(row) == width for row in rows[len(rows) // 2 :]]
+    plain = len(rows[0]) == width or sum(settled) >= _MOSTLY * len(settled)
+    wanted = _HALF if plain and share < _STRONG else share
     if near < wanted * total or body[width] < _HALF * total or alone > max(8, body.total()):
         return 0.0, 0.0
     if _is_prose(dialect, rows, width):

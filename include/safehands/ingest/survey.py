@@ -155,7 +155,7 @@ class _Kept:
 
     def __init__(self, names: list[str], table: RawTable, layout: Layout) -> None:
         self.names, self.table, self.layout = names, table, layout
-        blank = [i for i, name in enumerate(layout.names) if not name and layout.levels]
+        blank = [i for i, name in enumerate(layout.names) if not name]
         seen = [line.cells for line in table.head]
         # A column without a name is left out if all of its cells are blank, which the end shows.
         self.suspects = [i for i in blank if all(i >= len(c) or not c[i].strip() for c in seen)]
