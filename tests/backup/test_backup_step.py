@@ -359,6 +359,6 @@ def test_names_and_recorded_facts_hold_nothing_of_a_person(home: Home) -> None:
 
 
 def test_an_empty_store_can_be_backed_up(home: Home) -> None:
-    home.admin("TRUNCATE subject, parcel, custody, preference, tombstone, quarantine")
+    home.admin("TRUNCATE subject, parcel, custody, preference, tombstone, quarantine CASCADE")
     outcome = home.backup()
     check(home, outcome)

@@ -18,6 +18,7 @@ RIGHTS: dict[str, dict[str, str]] = {
     "tombstone": {"pipeline": "s i u:erased_at,reason", "officer": "s"},
     "quarantine": {"pipeline": "s i d u:rule,column_name", "officer": "s"},
     "listing": {"pipeline": "s i d u"},
+    "correction": {"pipeline": "s u:epoch,wrapped", "officer": "s i d"},
     # What is stored and not otherwise processed: nobody reads it.
     "parcel_held": {"pipeline": "i"},
     "restriction": {"pipeline": "s", "officer": "s"},
@@ -87,6 +88,7 @@ STRICT = frozenset(
         "tombstone",
         "quarantine",
         "listing",
+        "correction",
         "parcel_held",
         "restriction",
         "legal_hold",

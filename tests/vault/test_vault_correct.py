@@ -131,7 +131,8 @@ def test_after_masking_nothing_full_is_left_and_the_old_value_stays_away(world: 
 def test_what_cannot_be_corrected_is_refused_with_a_reason(world: World) -> None:
     who = subject(world)
     for field, value, purpose, key in (
-        ("phone", "13900000002", "rights", "vault.not_correctable"),
+        ("phone", "13900000002", "operations", "vault.field_not_covered"),
+        ("phone", "1390000000", "rights", "vault.not_a_mobile"),
         ("detail", "zq9", "rights", "vault.not_correctable"),
         ("name", "  ", "rights", "vault.bad_value"),
         ("name", "长" * 201, "rights", "vault.bad_value"),

@@ -16,6 +16,7 @@ PACKAGE = Path(str(files(safehands)))
 OPENERS = {
     "keys.ring": "defines it",
     "pseudonymise.vault": "compares the name and merges what is newer into the record",
+    "pseudonymise.corrected": "compares the name a row shows with a corrected person's",
     "pseudonymise.load": "compares a slip of a waiting parcel with what the file says",
     "pseudonymise.undated": "sees whether an undated row says anything new",
     "purge.actions": "masks what is past its time",
@@ -108,6 +109,9 @@ def test_only_the_door_gives_a_value_to_its_caller() -> None:
         "Array",
         "Vault",
         "Tables",
+        # Tables as they came in, with subject ids in place of some numbers.
+        "Corrected",
+        "bytes | None",
     }
     assert shown.pop("vault.reveal") == ["Revealed"]
     assert {r for found in shown.values() for r in found} - harmless == set()

@@ -71,6 +71,7 @@ DECLARED: dict[str, Split] = {
     "parcel_held": Split(controller=True, uuid="waybill"),
     "parcel_history": Split(),
     "legal_hold": Split(ids="id", forward=True),
+    "correction": Split(controller=True, uuid="subject_id", forward=True),
     "restriction": Split(controller=True, uuid="subject_id", forward=True),
     "access_log": Split(ids="id", evidence=True, forward=True),
     "login_controller": Split(forward=True),

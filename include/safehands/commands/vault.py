@@ -27,7 +27,7 @@ def command(lang: str) -> click.Command:
     subject = _option(lang, "subject", required=True, type=click.UUID)
     either = _option(lang, "subject", type=click.UUID)
     phone = click.Option(["--phone"], is_flag=True, help=say("cli.vault.option.phone", lang))
-    field = _option(lang, "field", required=True, type=click.Choice(["name", "address"]))
+    field = _option(lang, "field", required=True, type=click.Choice(["name", "address", "phone"]))
     reason = _option(lang, "reason", required=True)
     until = _option(lang, "until", type=click.DateTime(["%Y-%m-%d"]))
     members: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
@@ -91,7 +91,8 @@ def _correct(call: Call, owner: str, by: str, purpose: str, subject: UUID, field
     from safehands.vault.access import Access
     from safehands.vault.correct import correct
 
-    value, access = _typed(call, "value"), Access(owner, by, purpose)
+    asked = "new_phone" if field == "phone" else "value"
+    value, access = _typed(call, asked), Access(owner, by, purpose)
 
     def work(inst: Any, now: Any) -> bool:
         return correct(
@@ -144,4 +145,4 @@ def _recorded(call: Call, work: Callable[[Any, Any], Any]) -> Any:
 
 def _typed(call: Call, what: str) -> str:
     prompt = call.say(f"cli.vault.prompt.{what}")
-    return str(click.prompt(prompt, hide_input=what == "phone", err=True)).strip()
+    return str(click.prompt(prompt, hide_input=what != "value", err=True)).strip()

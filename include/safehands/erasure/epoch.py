@@ -24,6 +24,7 @@ from safehands.keys.provider import key_id
 from safehands.ledger import canonical_json
 from safehands.store import Store, driver, lock
 from safehands.store.register import Owner, epoch_name, open_ring, wrapped_keys
+from safehands.vault import numbers
 
 __all__ = ["turn_due", "turn_epoch"]
 
@@ -58,6 +59,7 @@ def turn_epoch(
         new = KeyRing.open(store.provider, wrapped_keys(connection, owner), number)
         people = _rewrap(connection, old, new)
         _rewrap_references(connection, old, new)
+        numbers.rewrap(connection, old, new)
         values = {"controller": owner.id, "number": number, "day": day, "at": now, "key": fresh}
         connection.execute(text(_EPOCH), values)
         done = connection.execute(text(_ASSIGN), values).rowcount

@@ -18,6 +18,7 @@ from safehands.erasure.tables import check_known
 from safehands.policy import Policy
 from safehands.store import Store, lock
 from safehands.store.register import Owner, open_ring
+from safehands.vault.numbers import graves_of
 
 __all__ = ["HELD", "erase_due", "weigh"]
 
@@ -103,8 +104,12 @@ def _erase(connection: Connection, job: _Job, request: str) -> dict[str, int]:
             connection.execute(text(_HOLD), values)
             journal.append(connection, "erasure", run, now, {**facts, "state": "held"})
         return {"held": len(subjects)}
-    tomb = {"controller": owner.id, "token": UUID(bytes=token), "at": now}
-    connection.execute(text(_TOMBSTONE), tomb)
+    # Numbers that were corrected away still stand in old exports: they are kept out like the last.
+    tokens = {token, *graves_of(connection, ring, subjects)}
+    tombs = [
+        {"controller": owner.id, "token": UUID(bytes=one), "at": now} for one in sorted(tokens)
+    ]
+    connection.execute(text(_TOMBSTONE), tombs)
     taken = connection.execute(text(_ERASE), {**values, "claims": job.claims_until}).scalar_one()
     counts = {name: int(number) for name, number in taken.items() if number}
     connection.execute(text(_DONE), {**values, "counts": json.dumps(counts)})

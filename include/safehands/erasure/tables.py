@@ -23,6 +23,7 @@ FATE: dict[str, Fate] = {
     "custody": "deleted",
     "preference": "deleted",
     "listing": "deleted",
+    "correction": "deleted",
     "restriction": "deleted",
     "access_log": "cut",
     "legal_hold": "kept by a hold",

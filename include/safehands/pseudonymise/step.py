@@ -22,6 +22,7 @@ from safehands.datasets import Handoff
 from safehands.keys import KeyRing
 from safehands.night import SHANGHAI, Night
 from safehands.pseudonymise import evidence, listing, load, parcels, people, vault
+from safehands.pseudonymise.corrected import Corrected, corrected_for
 from safehands.pseudonymise.returned import without_unopened
 from safehands.pseudonymise.undated import dated
 from safehands.store import Store, driver, lock
@@ -61,7 +62,8 @@ def pseudonymise(
     Counts: ``in``, ``out`` (parcels in the store after it), ``new``, ``changed``, ``unchanged``,
     ``duplicates``, ``erased_before`` (rows of people removed earlier, kept out), ``people`` and
     ``new_people``; ``restricted_before`` where rows of restricted people, or of parcels that are
-    stored only, were kept out (PIPL 47 ¶2).
+    stored only, were kept out (PIPL 47 ¶2); ``corrected_before`` rows that show a number which was
+    corrected away and went to the corrected person (PIPL 46).
 
     Raises ``KeyProblem`` before anything is written, and what ``check`` raises.
     """
@@ -94,7 +96,8 @@ def _write(
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
     batches = evidence.open_batches(connection, work.handoff, work.night, work.owner)
     rows = sum(t.num_rows for t in tables.values() if t is not None)
-    kept = dated(connection, work.ring, tables)
+    corrected = corrected_for(connection, work.ring, tables)
+    kept = dated(connection, work.ring, corrected.tables)
     graves = _graves(connection)
     kept, older = _without(kept, graves, work)
     kept, unopened = without_unopened(connection, work.ring, kept)
@@ -105,11 +108,13 @@ def _write(
         kept, restricted = {**kept, "parcels": free}, restricted + stored
     seen = _sightings(work.night, kept)
     folk = people.segments(seen, work.night.policy.reissue_after_days * 86_400_000_000)
-    held = _vault(connection, work, folk, seen)
+    held = _vault(connection, work, folk, seen, corrected)
     counts = {"in": rows, "erased_before": erased, "people": len(set(held.ids))}
     counts["new_people"] = len(held.new)
     if restricted:
         counts["restricted_before"] = restricted
+    if corrected.rows:
+        counts["corrected_before"] = corrected.rows
     quality: list[dict[str, Any]] = []
     if kept["parcels"] is not None:
         part = folk.of_sighting[: kept["parcels"].num_rows]
@@ -153,7 +158,11 @@ def _list_people(
 
 
 def _vault(
-    connection: Connection, work: _Work, folk: people.People, seen: people.Sightings
+    connection: Connection,
+    work: _Work,
+    folk: people.People,
+    seen: people.Sightings,
+    corrected: Corrected,
 ) -> vault.Vault:
     policy = work.night.policy
     horizon = _micros(work.night.horizon(policy.keep_days("contact_detail")))
@@ -164,6 +173,7 @@ def _vault(
         seen,
         horizon=horizon,
         reissue_days=policy.reissue_after_days,
+        corrected=corrected.lookups,
     )
     vault.write(connection, work.ring, work.owner.id, held, folk)
     return held

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring as _quoted
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, text
 
 from safehands.keys import KeyRing
 from safehands.masking import mask_name, mask_phone
+from safehands.pseudonymise.corrected import subject_of
 from safehands.pseudonymise.people import NONE, People, Sightings
 from safehands.store import driver
 from safehands.store.bulk import Kind, by_width, copy_in, uuids
@@ -81,10 +82,12 @@ def reconcile(
     *,
     horizon: int,
     reissue_days: int,
+    corrected: Mapping[bytes, bytes],
 ) -> Vault:
     """Match segments with the store's subjects and seal what is new or newer.
 
     ``horizon`` (microseconds since 1970): who was last active before it is sealed masked.
+    ``corrected``: subject id → lookup of whom the stand-ins among the numbers stand for.
     Must run in the transaction that writes, under the controller's lock.
     """
     needed = _Needed(people, seen, reissue_days * _DAY)
@@ -93,6 +96,8 @@ def reconcile(
     phones = [seen.phones[i] for i in present]
     graves = ring.tombstones("mobile", phones)
     lookups = ring.lookups_of(graves)
+    if corrected:
+        lookups = _looked_up(phones, lookups, corrected)
     place = np.searchsorted(present, people.phone)
     of_segment = lookups[place]
     known = _fetch(connection, lookups)
@@ -104,6 +109,18 @@ def reconcile(
     _add_new(vault, needed, ring, matches, known)
     _refresh_known(vault, needed, ring, matches)
     return vault
+
+
+def _looked_up(
+    phones: list[str], lookups: npt.NDArray[np.void], corrected: Mapping[bytes, bytes]
+) -> npt.NDArray[np.void]:
+    """Return the lookups with those of the people that stand-ins stand for."""
+    found = lookups.copy()
+    for place, phone in enumerate(phones):
+        stood_for = subject_of(phone)
+        if stood_for is not None:
+            found[place] = np.void(corrected[stood_for])
+    return found
 
 
 def _fetch(connection: Connection, lookups: npt.NDArray[np.void]) -> dict[bytes, list[_Known]]:
@@ -126,6 +143,11 @@ def _match(
     """Return segment → known subject for the segments that continue somebody."""
     matches: dict[int, _Known] = {}
     for position, lookup in enumerate(of_segment.tolist()):
+        stood_for = subject_of(needed.seen.phones[needed.people.phone[position]])
+        if stood_for is not None:
+            # Whose row it is was decided when the stand-in was set.
+            matches[position] = next(k for k in known[lookup] if k.subject == stood_for)
+            continue
         for candidate in _by_distance(known.get(lookup, []), needed, position, ring):
             if _continues(candidate, needed, position, ring):
                 matches[position] = candidate
@@ -204,8 +226,10 @@ def _refresh_known(
         vault.generations[position] = old.generation
         # Only purge masks who is known in full: it also sees the parcels of other shards.
         vault.details[position] = min(vault.details[position], old.detail)
-        if needed.people.last[position] > old.last:
-            # Segments are in order of time: of several of one person the last is written.
+        last = needed.people.last[position]
+        before = newest.get(old.subject)
+        # Of several segments of one person the last is written.
+        if last > old.last and (before is None or last >= needed.people.last[positions[before]]):
             newest[old.subject] = i
     newer = list(newest.values())
     opened = ring.unseal(
@@ -232,7 +256,7 @@ def _record(needed: _Needed, position: int, old: dict[str, Any], detail: int) ->
     people, seen = needed.people, needed.seen
     if "history" in old:
         return _corrected(needed, position, old, detail)
-    phone = seen.phones[people.phone[position]]
+    phone = _phone(needed, position, old)
     name = _value(seen.names, people.name[position], old.get("name", ""))
     address = _value(seen.addresses, people.address[position], old.get("address", ""))
     if detail == MASKED:
@@ -245,12 +269,18 @@ def _record(needed: _Needed, position: int, old: dict[str, Any], detail: int) ->
 def _corrected(needed: _Needed, position: int, old: dict[str, Any], detail: int) -> bytes:
     """Return the record of somebody whose name or address was corrected: that stands (PIPL 46)."""
     people, seen = needed.people, needed.seen
-    fresh = {**old, "phone": seen.phones[people.phone[position]]}
+    fresh = {**old, "phone": _phone(needed, position, old)}
     name = _value(seen.names, people.name[position], "")
     address = _value(seen.addresses, people.address[position], "")
     fresh["name"] = settled(old, "name", name, int(people.name_at[position]))
     fresh["address"] = settled(old, "address", address, int(people.address_at[position]))
     return as_bytes(masked(fresh) if detail == MASKED else fresh)
+
+
+def _phone(needed: _Needed, position: int, old: Mapping[str, Any]) -> str:
+    """Return the number of a segment; of a stand-in the one that the record has."""
+    phone = needed.seen.phones[needed.people.phone[position]]
+    return phone if subject_of(phone) is None else str(old["phone"])
 
 
 def _value(values: Sequence[str], position: int, otherwise: str) -> str:

@@ -113,8 +113,7 @@ def _forget(work: Work, values: dict[str, Any]) -> int:
     selection = selections.free("person_without_parcels")
     query = f"SELECT s.subject_id, s.wrapped_salt FROM {selection}"
     rows = work.connection.execute(text(query), values).all()
-    secrets = work.ring.unwrap_salts([row[0].bytes for row in rows], [row[1] for row in rows])
-    held.bury(work.connection, work.owner, [secret[16:] for secret in secrets], work.now)
+    held.bury(work.connection, work.owner, work.ring, rows, work.now)
     if rows:
         # One statement: what hangs on a person is looked up once for all of them.
         people = {"ids": [row[0] for row in rows]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from safehands.keys import KeyRing
 from safehands.store.register import Owner
+from safehands.vault.numbers import graves_of
 
 __all__ = [
     "Holds",
@@ -76,15 +78,22 @@ def _end_restrictions(
     connection: Connection, ring: KeyRing, owner: Owner, values: dict[str, Any]
 ) -> int:
     rows = connection.execute(text("SELECT * FROM ended_restrictions(:day)"), values).all()
-    secrets = ring.unwrap_salts([row[0].bytes for row in rows], [row[1] for row in rows])
-    bury(connection, owner, [secret[16:] for secret in secrets], values["now"])
+    bury(connection, owner, ring, rows, values["now"])
     people = {"who": [row[0] for row in rows]}
     return int(connection.execute(text("SELECT delete_restricted(:who)"), people).scalar_one())
 
 
-def bury(connection: Connection, owner: Owner, tokens: list[bytes], now: datetime) -> None:
-    """Write tombstones, so that an old export does not bring these people back."""
-    graves = [{"controller": owner.id, "token": token.hex(), "at": now} for token in tokens]
+def bury(
+    connection: Connection, owner: Owner, ring: KeyRing, rows: Sequence[Any], now: datetime
+) -> None:
+    """Write tombstones, so that an old export does not bring these people back.
+
+    ``rows``: subject id and wrapped salt of each.
+    """
+    ids = [row[0] for row in rows]
+    secrets = ring.unwrap_salts([one.bytes for one in ids], [row[1] for row in rows])
+    tokens = {*(secret[16:] for secret in secrets), *graves_of(connection, ring, ids)}
+    graves = [{"controller": owner.id, "token": token.hex(), "at": now} for token in sorted(tokens)]
     if graves:
         connection.execute(text(_TOMBSTONE), graves)
 

@@ -25,6 +25,7 @@ CIPHERTEXT: dict[tuple[str, str], Under] = {
     ("root_key", "check_value"): "root",
     ("subject", "wrapped_salt"): "epoch",
     ("erasure_subject", "wrapped"): "epoch",
+    ("correction", "wrapped"): "epoch",
     ("subject", "sealed"): "data",
     ("custody", "sealed"): "data",
     ("quarantine", "sealed"): "day",

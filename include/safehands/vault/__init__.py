@@ -9,6 +9,7 @@ bring it along: a test walks the import graph.
 ``access``            who asks, for which purpose, and what that purpose covers
 ``reveal``            open one person's record
 ``correct``           put a field right and keep what it was (PIPL 46)
+``numbers``           numbers that were corrected away, and whose they were
 ``restrict``          keep a record and do nothing else with it, or undo that (PIPL 47 ¶2)
 ``holds``             what must not be deleted: reason, owner, end
 ====================  =========================================================================

@@ -28,6 +28,7 @@ __all__ = [
     "FULL",
     "KIND",
     "MASKED",
+    "Record",
     "as_bytes",
     "corrected",
     "history",

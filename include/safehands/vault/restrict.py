@@ -23,6 +23,7 @@ from safehands.night import SHANGHAI
 from safehands.policy import Policy
 from safehands.store import Store, lock
 from safehands.vault.access import OFFICER, Access, check_access, find_owner, note
+from safehands.vault.numbers import taken_back
 
 __all__ = ["kept_out", "parcels_kept_out", "release", "restrict"]
 
@@ -91,6 +92,9 @@ def kept_out(connection: Connection, ring: KeyRing) -> dict[bytes, int]:
     found: dict[bytes, int] = {}
     for secret, (_, _, at) in zip(secrets, rows, strict=True):
         found[secret[16:]] = max(at, found.get(secret[16:], at))
+    since = {row[0]: row[2] for row in rows}
+    for old in taken_back(connection, ring, list(since)) if rows else ():
+        found[old.token] = max(since[old.subject], found.get(old.token, 0))
     return found
 
 
