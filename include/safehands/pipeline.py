@@ -47,6 +47,7 @@ __all__ = [
     "close_night",
     "figures",
     "finish_erasures",
+    "finish_rotation",
     "ingest",
     "minimise",
     "night_of",
@@ -281,14 +282,14 @@ def backup(inst: Installation, head: Head) -> Outcome:
 
 
 def prove_due(inst: Installation) -> bool:
-    """Say whether erasures wait to be made final: on such nights ``prove`` follows ``backup``."""
+    """Say whether old keys wait to be destroyed: on such nights ``prove`` follows ``backup``."""
     return guard.guarded("prove", lambda: erasure.prove_due(inst.store))
 
 
 def prove(inst: Installation, head: Head) -> Outcome:
-    """Restore the newest generation without the old epoch keys, then destroy those.
+    """Restore the newest generation without the old epoch and root keys, then destroy those.
 
-    Needs the age identity. Does nothing on a night without erasures.
+    Needs the age identity. Does nothing on a night without erasures and rotations.
     """
     return guard.guarded("prove", partial(_whole, inst, head, erasure.prove))
 
@@ -301,6 +302,19 @@ def finish_erasures(inst: Installation, business_date: date) -> Outcome:
     head = Head(f"erase-{business_date.isoformat()}", business_date)
     try:
         guard.guarded("purge", partial(_whole, inst, head, erasure.apply))
+        backup(inst, head)
+        return prove(inst, head)
+    finally:
+        close_night(inst, head)
+
+
+def finish_rotation(inst: Installation, business_date: date) -> Outcome:
+    """End the former root key without waiting for the night: backup, proof.
+
+    Raises what ``backup`` and ``prove`` raise; the former root key stays then.
+    """
+    head = Head(f"keys-{business_date.isoformat()}", business_date)
+    try:
         backup(inst, head)
         return prove(inst, head)
     finally:

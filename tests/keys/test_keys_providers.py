@@ -233,6 +233,9 @@ def test_a_vault_key_rotates_in_place_and_the_old_version_ends(make: Make, vault
     assert keys.unwrap(old, "p") == new.unwrap(old, "p") == b"k" * 32
     fresh, base = new.wrap(b"k" * 32, "p"), keys.base()
     assert keys.promote(new.key_id)
+    # Backups from before are read until one from after has been proved.
+    assert keys.unwrap(old, "p") == b"k" * 32
+    keys.end_former()
     assert vault.keys["safehands"].minimum == before + 1
     with pytest.raises(KeyProblem):
         keys.unwrap(old, "p")
@@ -334,6 +337,8 @@ def test_from_files_to_a_root_key_elsewhere(make: Make, tmp_path: Path, vault: V
     assert files.get("epoch/A/1") == epoch
     assert both.promote(new.key_id)
     both.tidy()
+    assert both.opens_root(files.key_id)
+    both.end_former()
     assert not (tmp_path / "keys" / "root.key").exists()
     raw = b"".join(path.read_bytes() for path in tmp_path.rglob("*.key"))
     assert base64.b64encode(epoch) not in raw

@@ -104,9 +104,11 @@ def _root(call: Call, url: str | None) -> None:
     from safehands.rotation import rotate_root
 
     with call.installation() as inst:
-        done = rotate_root(_leading(inst, url), now())
-    key = "keys.rotated.root_resumed" if done.resumed else "keys.rotated.root"
-    call.line(call.say(key, old=done.old, new=done.new, count=done.controllers))
+        store = _leading(inst, url)
+        done = rotate_root(store, now())
+        key = "keys.rotated.root_resumed" if done.resumed else "keys.rotated.root"
+        call.line(call.say(key, old=done.old, new=done.new, count=done.controllers))
+        _prove_root(call, inst, store, done.settled)
     _after_root(call, url)
 
 
@@ -116,8 +118,22 @@ def _rewrap(call: Call, url: str | None) -> None:
     with call.installation() as inst:
         store = _leading(inst, url)
         done = rotate_root(store, now()) if url else rewrap(store, now())
-    call.line(call.say("keys.rewrapped", new=done.new, count=done.controllers))
+        call.line(call.say("keys.rewrapped", new=done.new, count=done.controllers))
+        _prove_root(call, inst, store, done.settled)
     _after_root(call, url)
+
+
+def _prove_root(call: Call, inst: Installation, store: Any, settled: bool) -> None:
+    """Back up under the new root key and restore without the old one, which ends then."""
+    from dataclasses import replace
+
+    from safehands import pipeline
+
+    if settled:
+        return
+    call.line(call.say("keys.rotated.root_kept"))
+    pipeline.finish_rotation(replace(inst, store=store, provider=store.provider), call.day)
+    call.line(call.say("keys.rotated.root_ended"))
 
 
 def _after_root(call: Call, url: str | None) -> None:

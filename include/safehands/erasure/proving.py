@@ -1,10 +1,13 @@
-"""The task ``prove``: nothing is lost without the old epoch key, so its two copies are destroyed.
+"""The task ``prove``: nothing is lost without the old keys, so they are destroyed.
 
-For each controller with an open epoch, in this order: the newest generation is restored into a
-database beside the store by a process that is not given the old key; every sealed record is opened;
-the result is the store's own, by digest. Only then is the old key destroyed in both places, and
-only when it is gone are the certificates recorded. The age identity is needed here and nowhere
-else in the night.
+Old keys are the epoch keys before an open epoch, in both copies, and the former root key after a
+rotation.
+
+In this order: the newest generation is restored into a database beside the store by a process that
+is not given the old keys; every sealed record is opened; the result is the store's own, by digest.
+Only then is the old epoch key destroyed in both places, and only when it is gone are the
+certificates recorded; only then does the former root key end. The age identity is needed here and
+nowhere else in the night.
 
 Killed at any point it is done again: what is proved stays proved, a key that is half destroyed
 is destroyed, a certificate that was recorded is written.
@@ -31,6 +34,7 @@ from safehands.keys.withheld import withheld
 from safehands.ledger import canonical_json
 from safehands.night import Night
 from safehands.restore import proving as restoring
+from safehands.rotation import end_root, is_settled
 from safehands.store import Store, lock
 from safehands.store.digest import store_digest
 from safehands.store.register import Owner, epoch_name, open_ring, owners
@@ -56,39 +60,52 @@ def prove_due(store: Store) -> bool:
     with store.begin() as connection:
         if connection.execute(text(_ANNOUNCED)).scalar():
             return True
-    return bool(_open_turns(store))
+    return bool(_open_turns(store)) or not is_settled(store)
 
 
 def prove(night: Night, store: Store, now: datetime) -> Outcome:
     """Prove open epochs, destroy the keys before them, record and write the certificates.
 
-    Counts: ``epochs_closed``, ``keys_destroyed``, ``erased_final`` (requests), ``certificates``.
+    Counts: ``epochs_closed``, ``keys_destroyed``, ``erased_final`` (requests), ``certificates``;
+    ``roots_ended`` where a rotation of the root key is ended.
 
     Raises ``BackupBroken`` when the newest generation does not come back as the store is (run
     ``backup`` again if the store has changed since), ``KeyProblem`` without the age identity or
     when something needs the old key: then nothing is destroyed.
     """
-    turns = _open_turns(store)
+    turns, rotated = _open_turns(store), not is_settled(store)
     unproved = [turn for turn in turns if turn.state == "turned"]
-    if unproved:
-        _prove_all(night, store, now, turns, unproved)
+    if unproved or rotated:
+        _prove_all(night, store, now, turns, unproved, rotated)
     counts = {"epochs_closed": 0, "keys_destroyed": 0, "erased_final": 0}
     for turn in _open_turns(store):
         for name, number in _close(night, store, now, turn).items():
             counts[name] += number
+    if rotated:
+        end_root(store)
+        counts["roots_ended"] = 1
     journal.sequence(store, now)
     written = write_announced(store)
     counts["certificates"] = written
-    return Outcome(night.run, "prove", counts=counts, already=not turns and not written)
+    nothing = not turns and not written and not rotated
+    return Outcome(night.run, "prove", counts=counts, already=nothing)
 
 
 def _prove_all(
-    night: Night, store: Store, now: datetime, turns: list[_Turn], unproved: list[_Turn]
+    night: Night,
+    store: Store,
+    now: datetime,
+    turns: list[_Turn],
+    unproved: list[_Turn],
+    rotated: bool,
 ) -> None:
-    blind = Store(store.url, withheld(store.provider, _old_keys(store, turns)))
+    left = withheld(store.provider.without_former(), _old_keys(store, turns))
+    blind = Store(store.url, left)
     repository = open_repository(night.settings)
     try:
         verifier = journal.signing_key(store.provider).verifier
+        if rotated and not restoring.holds_keys(blind, repository, verifier):
+            raise BackupBroken("erasure.backup_first")
         found = restoring.prove(blind, repository, verifier, now, night.elapsed)
         own = store_digest(blind)
     finally:

@@ -162,6 +162,13 @@ class KvPlaces(Secret):
     def trust(self, roots: list[Root]) -> None:
         """Nothing to do: Vault guards the base key as it guards the others."""
 
+    def former(self) -> Root | None:
+        """No root key lies here."""
+        return None
+
+    def end_former(self) -> None:
+        """Nothing to do: no root key lies here."""
+
     def _below(self, folder: str) -> list[str]:
         path = "/".join(part for part in (self._path, folder) if part)
         try:

@@ -5,6 +5,7 @@ lose people, and is where destruction must reach too)::
 
     root.key                     wraps the controllers' keys in the database (file provider only)
     root-next.key                its successor, while a rotation is under way
+    root-former.key              the one before, until a backup has been proved without it
     base.key                     passwords, digests and the sealing of files come from it
     ledger.key                   Ed25519 seed that signs checkpoints
     backup-identity.key          age identity; only prove and restore_drill need it

@@ -18,7 +18,7 @@ from safehands.keys.roots import LocalRoot, Root, proved
 
 __all__ = ["ESCROWED", "FileProvider", "KeyProvider", "digest_key", "key_id", "role_password"]
 
-_ROOT, _NEXT, _BASE = "root", "root-next", "base"
+_ROOT, _NEXT, _FORMER, _BASE = "root", "root-next", "root-former", "base"
 
 ESCROWED = ("base", "ledger", "backup-identity")
 """What must survive the machine beside the root key; what exists to be destroyed is not here."""
@@ -95,12 +95,29 @@ class KeyProvider(Protocol):
         ...
 
     def promote(self, root_id: str) -> bool:
-        """End the old root key if ``root_id`` is the next one's id; return whether it was."""
+        """Let the next root key take over if it is ``root_id``; return whether it was.
+
+        The one before stays as the former root key: what was backed up under it opens still.
+        """
+        ...
+
+    def opens_root(self, root_id: str) -> bool:
+        """Say whether what the root key ``root_id`` wrapped opens: the present or the former."""
+        ...
+
+    def end_former(self) -> None:
+        """End the former root key for good. Safe to repeat."""
+        ...
+
+    def without_former(self) -> KeyProvider:
+        """Return this provider as if the former root key had ended already."""
         ...
 
 
 class FileProvider(FilePlaces):
     """Everything in files: the root key too, unencrypted, mode 0600."""
+
+    _withholds_former = False
 
     @property
     def key_id(self) -> str:  # type: ignore[override]
@@ -124,11 +141,15 @@ class FileProvider(FilePlaces):
         try:
             return self.root().unwrap(wrapped, purpose)
         except KeyProblem:
-            # A rotation has changed the store and is about to change this folder.
-            following = self.successor()
-            if following is None:
-                raise
-            return following.unwrap(wrapped, purpose)
+            # A rotation has changed the store and is about to change this folder, or has changed
+            # both, and a backup from before it is restored.
+            for other in (self.successor(), self.former()):
+                try:
+                    if other is not None:
+                        return other.unwrap(wrapped, purpose)
+                except KeyProblem:
+                    continue
+            raise
 
     def base(self) -> bytes:
         """Return the key that passwords and digests come from.
@@ -174,10 +195,10 @@ class FileProvider(FilePlaces):
         return proved(following)
 
     def promote(self, root_id: str) -> bool:
-        """Destroy the old root key and let ``root-next.key`` take its name.
+        """Let ``root-next.key`` take the name of the root key, which is ``root-former.key`` then.
 
         Killed between the two, the successor is there and is promoted at the next start. Under a
-        lock: of two processes that start then, the second must not destroy the new root key.
+        lock: of two processes that start then, the second must not move the new root key away.
         """
         if not self.has(_NEXT):
             return False
@@ -185,9 +206,31 @@ class FileProvider(FilePlaces):
             following = self.successor()
             if following is None or following.key_id != root_id:
                 return False
-            self.destroy(_ROOT)
+            if self.has(_ROOT):
+                self.rename(_ROOT, _FORMER)
             self.rename(_NEXT, _ROOT)
             return True
+
+    def former(self) -> Root | None:
+        """Return the root key before this one, as long as it is kept."""
+        if self._withholds_former or not self.has(_FORMER):
+            return None
+        return LocalRoot(self.get(_FORMER), self.version_of(_FORMER))
+
+    def opens_root(self, root_id: str) -> bool:
+        """Say whether what the root key ``root_id`` wrapped opens: the present or the former."""
+        former = self.former()
+        return root_id == self.key_id or (former is not None and root_id == former.key_id)
+
+    def end_former(self) -> None:
+        """Overwrite and remove ``root-former.key``."""
+        self.destroy(_FORMER)
+
+    def without_former(self) -> FileProvider:
+        """Return a provider over the same folders that does not see the former root key."""
+        alone = FileProvider(self.first, self.second, self.codec)
+        alone._withholds_former = True
+        return alone
 
 
 def role_password(provider: KeyProvider, role: str) -> str:

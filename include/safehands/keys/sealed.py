@@ -25,7 +25,7 @@ from safehands.keys.secret import Secret
 __all__ = ["Places", "SealedFiles", "SealedProvider", "moved"]
 
 _BASE = "base"
-_OF_FILES = ("root", "root-next")
+_OF_FILES = ("root", "root-next", "root-former")
 
 
 class Places(Protocol):
@@ -59,6 +59,14 @@ class Places(Protocol):
         """From now on the base key is wrapped by these, the first of them in use."""
         ...
 
+    def former(self) -> Root | None:
+        """Return a root key in a file that another kind of root key has followed."""
+        ...
+
+    def end_former(self) -> None:
+        """End root keys in files for good."""
+        ...
+
 
 class SealedFiles(FilePlaces):
     """Files as :class:`FilePlaces` keeps them, sealed under the base key."""
@@ -77,17 +85,26 @@ class SealedFiles(FilePlaces):
     def tidy(self) -> None:
         """Remove leftovers; once no rotation is under way, seal what a file provider left in clear.
 
-        The root key of that provider ends here. Called after the key check, which said that the
-        store belongs to the root key in use.
+        Called after the key check, which said that the store belongs to the root key in use. The
+        root key of the file provider stays until a backup has been proved without it.
         """
         super().tidy()
         if len(self._codec.roots) > 1:
             return
+        for name in self.names():
+            if name not in _OF_FILES and not self._codec.is_sealed(self._record(name)[1]):
+                self.replace(name, self.get(name))
+
+    def former(self) -> Root | None:
+        """Return the root key that a file provider had, as long as its file is there."""
+        clear = FilePlaces(self.first, self.second)
+        name = next((name for name in ("root", "root-former") if clear.has(name)), None)
+        return None if name is None else LocalRoot(clear.get(name), clear.version_of(name))
+
+    def end_former(self) -> None:
+        """Overwrite and remove the files of root keys."""
         for name in _OF_FILES:
             self.destroy(name)
-        for name in self.names():
-            if not self._codec.is_sealed(self._record(name)[1]):
-                self.replace(name, self.get(name))
 
 
 class SealedProvider(Secret):
@@ -101,6 +118,8 @@ class SealedProvider(Secret):
         self, places: Places, root: Root, first: Path, following: Root | None = None
     ) -> None:
         self.places, self._root, self._following, self.first = places, root, following, first
+        self._former: Root | None = None
+        self._withholds_former = False
 
     @property
     def key_id(self) -> str:  # type: ignore[override]
@@ -145,9 +164,13 @@ class SealedProvider(Secret):
         try:
             return self._root.unwrap(wrapped, purpose)
         except KeyProblem:
-            if self._following is None:
-                raise
-            return self._following.unwrap(wrapped, purpose)
+            for other in (self._following, self.former()):
+                try:
+                    if other is not None:
+                        return other.unwrap(wrapped, purpose)
+                except KeyProblem:
+                    continue
+            raise
 
     def base(self) -> bytes:
         """Return the key that passwords, digests and seals come from."""
@@ -178,17 +201,41 @@ class SealedProvider(Secret):
         return made
 
     def promote(self, root_id: str) -> bool:
-        """Let the root key with this id be the only one. Safe to repeat."""
+        """Let the root key with this id be the one in use. Safe to repeat."""
         following = self._following
         if following is not None and following.key_id == root_id:
+            self._former = self._root if self._root.key_id != root_id else None
             self._root, self._following = following, None
         elif self.key_id != root_id:
             return False
         self.places.trust([self._root])
+        return True
+
+    def former(self) -> Root | None:
+        """Return the root key before this one, as long as it is kept here."""
+        return None if self._withholds_former else self._former or self.places.former()
+
+    def opens_root(self, root_id: str) -> bool:
+        """Say whether what the root key ``root_id`` wrapped opens: the present or the former."""
+        former = self.former()
+        return root_id == self.key_id or (former is not None and root_id == former.key_id)
+
+    def end_former(self) -> None:
+        """Let the root key forget what came before; end root keys that lie in files.
+
+        A variable is emptied by whoever set it.
+        """
         settle = getattr(self._root, "settle", None)
         if settle is not None:
             settle()
-        return True
+        self._former = None
+        self.places.end_former()
+
+    def without_former(self) -> SealedProvider:
+        """Return a provider over the same places that does not see the former root key."""
+        alone = SealedProvider(self.places, self._root, self.first)
+        alone._withholds_former = True
+        return alone
 
     def leading_to(self, target: Root) -> SealedProvider:
         """Return this provider with ``target`` as the next root key."""
@@ -205,7 +252,7 @@ class SealedProvider(Secret):
 def moved(files: FileProvider, target: Root) -> SealedProvider:
     """Return a provider over the same folders that is about to leave root key files behind.
 
-    ``promote`` ends the root key's file; ``tidy`` seals what is in clear.
+    ``tidy`` seals what is in clear; ``end_former`` ends the root key's file.
     """
     places = SealedFiles(files.first, files.second, [files.root(), target])
     places.create(_BASE, files.base())

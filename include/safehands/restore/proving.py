@@ -18,10 +18,11 @@ from safehands.ledger import VerifierKey, canonical_json
 from safehands.restore.restoring import restore
 from safehands.restore.result import Restored
 from safehands.restore.scratch import scratch
+from safehands.restore.source import Source
 from safehands.store import Store
 from safehands.store.digest import store_digest
 
-__all__ = ["Proof", "Timer", "known_newest", "prove", "record_proof", "try_out"]
+__all__ = ["Proof", "Timer", "holds_keys", "known_newest", "prove", "record_proof", "try_out"]
 
 Timer = Callable[[], float]
 
@@ -85,6 +86,20 @@ def known_newest(store: Store) -> str | None:
     return None if found is None else str(found)
 
 
+def holds_keys(store: Store, repository: Repository, verifier: VerifierKey) -> bool:
+    """Say whether the newest generation holds the store's keys as they are wrapped now.
+
+    A key service keeps its id when it renews its key, so the id alone does not say it. Raises
+    ``BackupBroken`` and ``KeyProblem`` as ``restore`` does.
+    """
+    source = Source(repository, store.provider, verifier)
+    pieces = [rows for _, rows in source.parts(source.newest, "controller_key")]
+    held = {bytes(key) for rows in pieces for key in rows["data"].to_pylist()}
+    with store.begin() as connection:
+        used = {bytes(key) for key in connection.execute(text(_WRAPPED)).scalars()}
+    return held == used
+
+
 def record_proof(connection: Connection, kind: str, proof: Proof, now: datetime) -> None:
     """Record that a generation was restored and compared; ``kind`` is ``prove`` or ``drill``."""
     insert = text(
@@ -105,3 +120,6 @@ def record_proof(connection: Connection, kind: str, proof: Proof, now: datetime)
         "facts": canonical_json(facts).decode(),
     }
     connection.execute(insert, values)
+
+
+_WRAPPED = "SELECT data FROM controller_key"

@@ -34,6 +34,7 @@ from safehands.restore.transaction import (
     replace_forward,
     replay_restrictions,
 )
+from safehands.rotation import adopt_root
 from safehands.store import Store, lock, prepare_store
 from safehands.store.effects import Claim, find, input_digest, make
 from safehands.store.register import check_keys
@@ -107,12 +108,12 @@ class _Job:
 
 
 def _check_root(job: _Job) -> None:
-    """The keys that come back must be wrapped by the root key that is here."""
+    """The keys that come back must be wrapped by a root key that is here, or still is."""
     newest, found = job.source.newest.manifest, job.target.provider.key_id
     # Data keys of an earlier lineage come from the chosen generation itself.
     own = job.chosen.manifest if job.chosen.manifest.lineage != newest.lineage else newest
     for wanted in (newest.root, own.root):
-        if found != wanted:
+        if not job.target.provider.opens_root(wanted):
             raise KeyProblem("keys.other_root", wanted=wanted, found=found)
 
 
@@ -140,6 +141,7 @@ def _load(job: _Job) -> Restored | None:
         check_empty(connection)
         newest = job.source.newest if job.same_schema else job.chosen
         restored = load_generation(connection, job.source, job.chosen, newest)
+        adopt_root(connection, job.target.provider)
         if job.same_schema:
             return _finish(job, connection, restored)
         make(connection, job.claim(_LOADED), restored.as_dict())
@@ -157,6 +159,7 @@ def _advance(job: _Job) -> Restored:
         if loaded is None:
             raise BackupBroken("restore.raced")
         restored = replace_forward(connection, job.source, job.chosen, Restored(**loaded))
+        adopt_root(connection, job.target.provider)
         return _finish(job, connection, restored)
 
 

@@ -10,15 +10,25 @@ from __future__ import annotations
 
 from safehands.rotation.data import DataRotation, rotate_data
 from safehands.rotation.escrow import drill, export, give_back
-from safehands.rotation.root import RootRotation, rewrap, rotate_root
+from safehands.rotation.root import (
+    RootRotation,
+    adopt_root,
+    end_root,
+    is_settled,
+    rewrap,
+    rotate_root,
+)
 from safehands.rotation.state import key_state
 
 __all__ = [
     "DataRotation",
     "RootRotation",
+    "adopt_root",
     "drill",
+    "end_root",
     "export",
     "give_back",
+    "is_settled",
     "key_state",
     "rewrap",
     "rotate_data",
