@@ -31,6 +31,7 @@ from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
 from safehands.landing import cut_shards, set_aside, unloaded, without_repeats
 from safehands.night import Night
+from safehands.restore import proving as restoring
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
 from safehands.store.register import check_keys, register
@@ -271,27 +272,63 @@ def purge(inst: Installation, head: Head, confirmed: date | None = None) -> Outc
 
 
 def backup(inst: Installation, head: Head) -> Outcome:
-    """Write an encrypted generation and read back every new byte.
+    """Write an encrypted generation, read back every new byte, remove what policy keeps no longer.
 
     Then, where the setting asks for it, move the loaded exports into the encrypted archive.
     """
     outcome = guard.guarded("backup", partial(_whole, inst, head, backup_step.backup))
+    outcome = _pruned(inst, head, "backup", outcome)
     if inst.settings.archive_landing:
         guard.guarded("backup", partial(_whole, inst, head, archive))
     return outcome
 
 
+def _pruned(inst: Installation, head: Head, step: str, outcome: Outcome) -> Outcome:
+    """Remove generations that policy keeps no longer; nothing goes while none is proved."""
+
+    def work() -> int:
+        policy = backup_step.load_backup_policy(inst.settings.policy)
+        if not backup_step.planned(inst.store, policy).gone:
+            return 0
+        repository = backup_step.open_repository(inst.settings)
+        done = backup_step.prune(repository, inst.store, policy, head.run, inst.clock())
+        journal.sequence(inst.store, inst.clock())
+        return done.counts["removed"]
+
+    removed = guard.guarded(step, work)
+    return replace(outcome, counts={**outcome.counts, "pruned": removed}) if removed else outcome
+
+
 def prove_due(inst: Installation) -> bool:
-    """Say whether old keys wait to be destroyed: on such nights ``prove`` follows ``backup``."""
-    return guard.guarded("prove", lambda: erasure.prove_due(inst.store))
+    """Say whether ``prove`` follows ``backup`` tonight.
+
+    It does when old keys wait to be destroyed, and when no drill or proof has been for longer than
+    policy says, if the identity is on this machine.
+    """
+
+    def due() -> bool:
+        return erasure.prove_due(inst.store) or _proof_overdue(inst)
+
+    return guard.guarded("prove", due)
+
+
+def _proof_overdue(inst: Installation) -> bool:
+    policy = backup_step.load_backup_policy(inst.settings.policy)
+    every = policy.drill.every_days
+    return inst.provider.has("backup-identity") and restoring.overdue(inst.store, every)
 
 
 def prove(inst: Installation, head: Head) -> Outcome:
     """Restore the newest generation without the old epoch and root keys, then destroy those.
 
-    Needs the age identity. Does nothing on a night without erasures and rotations.
+    Needs the age identity. Without old keys it restores when a proof is overdue, and does nothing
+    otherwise. What policy keeps no longer goes afterwards.
     """
-    return guard.guarded("prove", partial(_whole, inst, head, erasure.prove))
+    outcome = guard.guarded("prove", partial(_whole, inst, head, erasure.prove))
+    if guard.guarded("prove", lambda: _proof_overdue(inst)):
+        proved = guard.guarded("prove", partial(_whole, inst, head, erasure.prove_newest))
+        outcome = replace(proved, counts={**outcome.counts, **proved.counts})
+    return _pruned(inst, head, "prove", outcome)
 
 
 def finish_erasures(inst: Installation, business_date: date) -> Outcome:

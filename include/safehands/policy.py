@@ -26,6 +26,7 @@ from safehands.schedule import (
     Label,
     RestrictionReason,
     RetentionRule,
+    RevealRules,
 )
 from safehands.sourcepolicy import IGNORE, SourcePolicy, confirmed_digest, load_sources
 
@@ -41,6 +42,7 @@ __all__ = [
     "Purpose",
     "RestrictionReason",
     "RetentionRule",
+    "RevealRules",
     "Sources",
     "load_policy",
 ]
@@ -146,6 +148,7 @@ class Policy(Frozen):
     elsewhere: dict[str, Elsewhere]
     holds: HoldRules
     restrictions: dict[str, RestrictionReason]
+    reveals: RevealRules
     clock: ClockRules
     reissue_after_days: int
     waybill_reuse_days: int
@@ -224,6 +227,7 @@ def _build(
             "elsewhere": raw["retention"].get("elsewhere"),
             "holds": raw["retention"].get("holds"),
             "restrictions": raw["retention"].get("restrictions"),
+            "reveals": raw["retention"].get("reveals"),
             "clock": raw["retention"].get("clock"),
             "reissue_after_days": raw["retention"].get("reissue_after_days"),
             "waybill_reuse_days": raw["retention"].get("waybill_reuse_days"),

@@ -18,6 +18,7 @@ __all__ = [
     "Label",
     "RestrictionReason",
     "RetentionRule",
+    "RevealRules",
 ]
 
 Action = Literal[
@@ -78,6 +79,14 @@ class HoldRules(Frozen):
     """Why deletion may be held, and for how long at most (days from the day it is placed)."""
 
     max_days: Annotated[int, Field(ge=1)]
+    reasons: dict[str, Label]
+
+
+class RevealRules(Frozen):
+    """How many records may be opened within ``minutes`` before a reason is asked for."""
+
+    most: Annotated[int, Field(ge=1)]
+    minutes: Annotated[int, Field(ge=1)]
     reasons: dict[str, Label]
 
 

@@ -92,7 +92,7 @@ def _state(inst: pipeline.Installation) -> dict[str, Any]:
         "unnumbered": loose,
         "repository": {name: sum(f.startswith(name) for f in repository) for name in _FOLDERS},
         "not_in_repository": sorted(recorded - repository),
-        "not_recorded": sorted(repository - recorded),
+        "not_recorded": sorted(n for n in repository - recorded if not n.startswith("prunes/")),
         "keys": sorted(_below(inst.settings.keys) | _below(inst.settings.keys_second)),
         "work": sorted(_below(inst.settings.work)),
         "other": sorted(
@@ -107,15 +107,16 @@ def _below(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
 
 
-_FOLDERS = ("keys", "manifests", ".")
+_FOLDERS = ("keys", "manifests", "prunes", ".")
 _TABLES = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     " AND relkind IN ('r', 'p') AND relname <> 'alembic_version' ORDER BY 1"
 )
 _UNNUMBERED = "SELECT count(*) FROM ledger_entry WHERE seq IS NULL"
 _RECORDED = (
-    "SELECT manifest FROM backup UNION SELECT object FROM backup_object UNION"
-    " SELECT k ->> 'name' FROM (SELECT facts FROM backup ORDER BY id DESC LIMIT 1) b,"
+    "SELECT manifest FROM backup WHERE prune_id IS NULL"
+    " UNION SELECT object FROM backup_object UNION SELECT k ->> 'name'"
+    " FROM (SELECT facts FROM backup ORDER BY id DESC LIMIT 1) b,"
     " jsonb_array_elements(b.facts -> 'keys') k"
 )
 _TASKS: dict[str, Callable[..., Any]] = {

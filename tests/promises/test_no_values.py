@@ -170,7 +170,7 @@ def _nights_in_airflow(station: Station) -> None:
     landing, day = station.land()
     logs = station.airflow(day, [f"{step}:{landing}" for step in (*STEPS, "-")])
     for step, log in zip(STEPS, logs, strict=False):
-        name = step if step in {"purge", "backup", "report"} else f"shard.{step}"
+        name = step if step in {"purge", "backup", "prove", "report"} else f"shard.{step}"
         assert f"STATE {name} failed" in log, step
     assert "STATE report success" in logs[-1]
     # Some of the files cannot be read, and that is the verdict of a night in which all else went.

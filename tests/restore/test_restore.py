@@ -224,6 +224,24 @@ def test_nobody_who_was_erased_comes_back(home: Home, fresh: Fresh) -> None:
     assert done.tombstones == 2
 
 
+def test_no_list_names_the_erased_or_their_parcels(home: Home, fresh: Fresh) -> None:
+    home.admin(
+        "INSERT INTO listing SELECT controller_id, controller_id, 'customers', subject_id,"
+        " '2026-11-23' FROM subject",
+        "INSERT INTO listing SELECT controller_id, station_id, 'parcels', waybill, '2026-11-23'"
+        " FROM parcel",
+    )
+    older = home.backup()
+    before = ask(home.store, "SELECT count(*) FROM listing")
+    home.admin(*ERASED)
+    left = rows(home.store, "listing")
+    home.backup(1)
+    target = fresh()
+    done = do(home, target, generation=older.details["manifest"])
+    assert rows(target, "listing") == left
+    assert done.left_out["listing"] == before - len(left) > 1
+
+
 def test_nothing_of_the_erased_is_written_to_the_target(
     home: Home, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,9 +29,10 @@ def command(lang: str) -> click.Command:
     phone = click.Option(["--phone"], is_flag=True, help=say("cli.vault.option.phone", lang))
     field = _option(lang, "field", required=True, type=click.Choice(["name", "address", "phone"]))
     reason = _option(lang, "reason", required=True)
+    why = click.Option(["--reason"], default="", help=say("cli.vault.option.many", lang))
     until = _option(lang, "until", type=click.DateTime(["%Y-%m-%d"]))
     members: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
-        "reveal": (_reveal, (*by, purpose, either, phone, json_option(lang))),
+        "reveal": (_reveal, (*by, purpose, either, phone, why, json_option(lang))),
         "correct": (_correct, (*by, purpose, subject, field)),
         "restrict": (_restrict, (*by, purpose, subject, reason, until)),
         "release": (_release, (*by, purpose, subject)),
@@ -52,6 +53,7 @@ def _reveal(
     purpose: str,
     subject: UUID | None,
     phone: bool,
+    reason: str,
     as_json: bool,
 ) -> None:
     from safehands import guard, journal
@@ -64,7 +66,15 @@ def _reveal(
         now = inst.clock()
         found = guard.guarded(
             "vault",
-            lambda: reveal(inst.store, inst.policy, access, now, subject=subject, phone=number),
+            lambda: reveal(
+                inst.store,
+                inst.policy,
+                access,
+                now,
+                subject=subject,
+                phone=number,
+                reason=reason,
+            ),
         )
         journal.sequence(inst.store, now)
     if as_json:

@@ -20,7 +20,7 @@ from safehands.erasure.certificate import issue, reach_of
 from safehands.erasure.days import destroy_station_days, remove_unreadable
 from safehands.erasure.epoch import turn_due, turn_epoch
 from safehands.erasure.erase import erase_due, weigh
-from safehands.erasure.proving import prove, prove_due
+from safehands.erasure.proving import prove, prove_due, prove_newest
 from safehands.erasure.requests import (
     Request,
     find_subjects,
@@ -44,6 +44,7 @@ __all__ = [
     "new_request_id",
     "prove",
     "prove_due",
+    "prove_newest",
     "reach_of",
     "register",
     "remove_unreadable",

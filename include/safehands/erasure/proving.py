@@ -39,7 +39,7 @@ from safehands.store import Store, lock
 from safehands.store.digest import store_digest
 from safehands.store.register import Owner, epoch_name, open_ring, owners
 
-__all__ = ["prove", "prove_due"]
+__all__ = ["prove", "prove_due", "prove_newest"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,25 @@ def prove(night: Night, store: Store, now: datetime) -> Outcome:
     counts["certificates"] = written
     nothing = not turns and not written and not rotated
     return Outcome(night.run, "prove", counts=counts, already=nothing)
+
+
+def prove_newest(night: Night, store: Store, now: datetime) -> Outcome:
+    """Restore the newest generation beside the store, compare and record it; destroy nothing.
+
+    What was proved stays when policy removes generations. Counts: ``generations_proved``. Raises
+    what ``safehands.restore.prove`` raises.
+    """
+    verifier = journal.signing_key(store.provider).verifier
+    repository = open_repository(night.settings)
+    found = restoring.prove(store, repository, verifier, now, night.elapsed)
+    facts = {"generation": found.restored.generation, "rows": found.restored.rows}
+    with store.begin() as connection:
+        journal.append(connection, "prove", night.run, now, facts)
+        counts = {"generations_proved": 1}
+        record_step(
+            connection, "prove", night.run, night.business_date, "", counts, night.elapsed()
+        )
+    return Outcome(night.run, "prove", counts=counts)
 
 
 def _prove_all(

@@ -53,10 +53,17 @@ def check_empty(connection: Connection) -> None:
                 raise BackupBroken("restore.not_empty", table=str(name))
 
 
+NAMED_BY_TOKEN = {"listing": ("subject", "parcel", "parcel_held")}
+"""Tables that name people and parcels by a token and not by a foreign key."""
+
+
 def loading_order(connection: Connection, tables: Iterable[Table]) -> list[Table]:
-    """Return the tables so that each comes after those that its foreign keys name."""
+    """Return the tables so that each comes after those that its foreign keys or tokens name."""
     known = {table.name: table for table in tables}
     graph: dict[str, set[str]] = {name: set() for name in known}
+    for child, parents in NAMED_BY_TOKEN.items():
+        if child in known:
+            graph[child] = {parent for parent in parents if parent in known}
     query = text(
         "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
         " WHERE contype = 'f' AND conrelid <> confrelid"

@@ -22,7 +22,16 @@ from safehands.restore.source import Source
 from safehands.store import Store
 from safehands.store.digest import store_digest
 
-__all__ = ["Proof", "Timer", "holds_keys", "known_newest", "prove", "record_proof", "try_out"]
+__all__ = [
+    "Proof",
+    "Timer",
+    "holds_keys",
+    "known_newest",
+    "overdue",
+    "prove",
+    "record_proof",
+    "try_out",
+]
 
 Timer = Callable[[], float]
 
@@ -100,6 +109,17 @@ def holds_keys(store: Store, repository: Repository, verifier: VerifierKey) -> b
     return held == used
 
 
+def overdue(store: Store, every_days: int) -> bool:
+    """Say whether the newest generation is more than ``every_days`` younger than any proved one.
+
+    Where none was proved, the oldest counts in its place. Days are business dates: a clock that
+    jumped makes nothing overdue.
+    """
+    with store.begin() as connection:
+        days = connection.execute(text(_UNPROVED_DAYS)).scalar()
+    return days is not None and int(days) > every_days
+
+
 def record_proof(connection: Connection, kind: str, proof: Proof, now: datetime) -> None:
     """Record that a generation was restored and compared; ``kind`` is ``prove`` or ``drill``."""
     insert = text(
@@ -122,4 +142,10 @@ def record_proof(connection: Connection, kind: str, proof: Proof, now: datetime)
     connection.execute(insert, values)
 
 
+_UNPROVED_DAYS = """
+SELECT max(b.business_date) - coalesce(max(b.business_date) FILTER (WHERE EXISTS (
+    SELECT FROM generation_proof p WHERE p.manifest_digest = b.facts ->> 'manifest_digest')),
+    min(b.business_date))
+FROM backup b WHERE b.prune_id IS NULL
+"""
 _WRAPPED = "SELECT data FROM controller_key"

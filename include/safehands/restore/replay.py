@@ -5,7 +5,7 @@ are still in memory, so that not even a dead row or a log page of the restored d
 Living people get lookup, epoch and salt from that segment; whoever is restricted by now is
 restricted again. Rows of the people who are gone follow what the live store did: what the newest
 generation still holds without its person (PIPL 47 ¶2, 民法典 188) loses its link, everything else
-is left out.
+is left out; so is what lists them or their parcels by token.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Replay:
         self._living = self._salts[_SUBJECT].combine_chunks()
         self._kept: dict[str, pa.Array] = {}
         self._loaded: list[pa.Array] = [pa.array([], pa.binary(16))]
+        self._gone: list[pa.Array] = [pa.array([], pa.binary(16))]
 
     @property
     def living(self) -> int:
@@ -55,10 +56,13 @@ class Replay:
     def apply(self, table: Table, rows: pa.Table, origin: Kept) -> pa.Table:
         """Return rows of ``table`` in ``origin`` as they are to be loaded.
 
-        They then have the database's columns. ``subject`` must come before what refers to it.
+        They then have the database's columns. ``subject`` must come before what refers to it, and
+        parcels before ``listing``.
         """
         if table.name == "subject":
             return self._subjects(table, rows)
+        if table.name == "listing" and origin == self._chosen != self._source.newest:
+            return self._listed(table, rows)
         if _SUBJECT not in rows.column_names or self._chosen == self._source.newest:
             return rows
         if origin == self._chosen:
@@ -101,11 +105,23 @@ class Replay:
         gone = pc.and_(pc.is_valid(subjects), pc.invert(pc.is_in(subjects, value_set=self._living)))
         if not pc.any(gone).as_py():
             return rows
+        if table.name in _PARCELS:
+            self._gone.append(rows.filter(gone)["waybill"].combine_chunks())
         held = pc.and_(gone, self._still_held(table, rows))
         out = pc.and_not(gone, held)
         self._count(self.cut, table, held)
         self._count(self.left_out, table, out)
         return _without(rows, held).filter(pc.invert(out))
+
+    def _listed(self, table: Table, rows: pa.Table) -> pa.Table:
+        """Leave out the tokens of people who are gone, and of their parcels."""
+        tokens = rows["token"].combine_chunks()
+        parcels = pc.equal(rows["dataset"], "parcels").combine_chunks()
+        of_gone = pc.is_in(tokens, value_set=pa.concat_arrays(self._gone))
+        strange = pc.invert(pc.is_in(tokens, value_set=self._living))
+        out = pc.if_else(parcels, of_gone, strange)
+        self._count(self.left_out, table, out)
+        return rows.filter(pc.invert(out))
 
     def _still_held(self, table: Table, rows: pa.Table) -> pa.Array:
         """Say which rows the newest generation still has, without a person."""

@@ -23,6 +23,7 @@ from safehands.keys import KeyRing
 from safehands.policy import Policy
 from safehands.store import Store
 from safehands.vault.access import OFFICER, Access, covered, find_owner, note, officer_ring
+from safehands.vault.many import alert, check_reason, count_lately, refuse
 from safehands.vault.record import KIND, MASKED, opened
 
 __all__ = ["Revealed", "reveal"]
@@ -59,22 +60,29 @@ def reveal(
     *,
     subject: UUID | None = None,
     phone: str | None = None,
+    reason: str = "",
 ) -> Revealed:
     """Open the record of the subject ``subject``, or of the newest holder of ``phone``.
 
-    ``phone`` is a whole mainland mobile number, eleven digits. One of the two is given.
+    ``phone`` is a whole mainland mobile number, eleven digits. One of the two is given. ``reason``
+    is asked for when more were opened lately than policy allows (:mod:`safehands.vault.many`).
 
     Raises ``AccessRefused`` without a staff id, for a purpose that policy doesn't know or that
-    covers nothing, for nobody, and for a restricted person (PIPL 47 ¶2); ``KeyProblem`` when keys
-    or ciphertext don't fit. Whenever it raises, nothing was opened or recorded.
+    covers nothing, for nobody, for a restricted person (PIPL 47 ¶2), and above the limit without a
+    reason; ``KeyProblem`` when keys or ciphertext don't fit. Whenever it raises, nothing was
+    opened, and nothing recorded but a refusal above the limit.
     """
     if (subject is None) == (phone is None):
         raise AccessRefused("vault.token_or_phone")
     if phone is not None and not _MOBILE.fullmatch(phone):
         raise AccessRefused("vault.not_a_mobile")
     fields = covered(policy, access)
+    check_reason(policy, reason)
     owner = find_owner(store, access.controller)
     with store.begin(OFFICER, owner.id) as connection:
+        many = count_lately(connection, policy, owner, now)
+        if many.too_many and not reason:
+            raise refuse(store, policy, owner, access, many, now)
         ring = officer_ring(connection, store.provider, owner)
         row = _by_phone(connection, ring, phone) if phone else _by_subject(connection, subject)
         if row is None:
@@ -82,6 +90,8 @@ def reveal(
         found = _open(ring, row, fields)
         how = "phone" if phone else "subject"
         note(connection, owner, found.subject, "reveal", access, found.fields, now, found_by=how)
+        if many.too_many:
+            alert(connection, owner, access, many, reason, now)
     # Only here: what was not recorded is not shown.
     return found
 
