@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from safehands.commands import Lazy
 from safehands.commands.backup import command as backup_group
 from safehands.commands.call import Call, json_option, leaf, now
 from safehands.errors import BadInput, QualityGateClosed, SafehandsError, StepFailed
-from safehands.messages import say
+from safehands.messages import LANGUAGES, say
 from safehands.settings import Settings
 
 __all__ = ["command", "main", "now"]
@@ -29,7 +30,7 @@ __all__ = ["command", "main", "now"]
 
 def main() -> None:
     """Run the command line and end the process with the error's exit code."""
-    settings = _settings_or_exit({})
+    settings = _settings_or_exit(_lang_of(sys.argv[1:]))
     try:
         command(settings.lang)(standalone_mode=False)
     except SafehandsError as error:
@@ -40,6 +41,13 @@ def main() -> None:
         sys.exit(2)
     except click.exceptions.Abort:
         sys.exit(130)
+
+
+def _lang_of(words: list[str]) -> dict[str, str]:
+    """Return the language of ``--lang``, which holds for help and errors as well."""
+    given = [after for word, after in pairwise(words) if word == "--lang"]
+    given += [word.partition("=")[2] for word in words if word.startswith("--lang=")]
+    return {"lang": given[-1]} if given and given[-1] in LANGUAGES else {}
 
 
 def _explain(error: SafehandsError, lang: str) -> None:

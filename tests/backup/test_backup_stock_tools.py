@@ -90,7 +90,7 @@ def age_tool(home: Home, tmp_path: Path) -> Callable[[Path], bytes]:
     """A function that decrypts a file with the program ``age`` and nothing of ours."""
     program = shutil.which("age")
     if program is None:
-        pytest.skip(AGE_IS_MISSING)
+        pytest.fail(AGE_IS_MISSING)
     identity = tmp_path / "identity.txt"
     identity.touch(0o600)
     identity.write_text(identity_text(home.settings.keys / "backup-identity.key"))

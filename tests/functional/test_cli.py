@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from safehands_night import small_landing
 
 from nights import BUSINESS_DATE
-from safehands.cli import command
+from safehands.cli import command, main
 from safehands.errors import LedgerBroken
 from safehands.keys import FileProvider
 from safehands.settings import Settings
@@ -62,6 +62,19 @@ def test_help_names_every_command_with_a_sentence(lang: str) -> None:
         each = CliRunner().invoke(command(lang), [name, "--help"])
         assert each.exit_code == 0
         assert "--landing" in each.output
+
+
+@pytest.mark.parametrize("words", [("--lang", "zh"), ("--lang=zh",)])
+def test_an_error_speaks_the_language_that_was_asked_for(
+    words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("os.environ", {"SAFEHANDS_LANG": "en"})
+    home = ("--home", str(tmp_path / "new"), "--landing", str(tmp_path / "none"))
+    monkeypatch.setattr("sys.argv", ["safehands", "backup", "verify", "--offline", *words, *home])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 40
+    assert "密钥" in capsys.readouterr().err
 
 
 def test_every_command_is_in_the_readme_or_the_runbook() -> None:

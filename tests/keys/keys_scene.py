@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,25 +73,33 @@ class Home:
             store.close()
         self.opened.clear()
 
-    def killed(self, work: Callable[[], object], die_at: int | None) -> tuple[int, int]:
-        """Do ``work`` in a child that is killed at a point; return how it ended and the points."""
+    def killed(
+        self, work: Callable[[], object], die_at: int | None, how: str = "killed"
+    ) -> tuple[int, int]:
+        """Do ``work`` in a child that is killed at a point; return how it ended and the points.
+
+        ``how``: ``killed``, or ``eio`` and ``full``: there the call fails, and the child ends with
+        0 whatever the work made of it.
+        """
         self.close()
         with tempfile.NamedTemporaryFile() as seen:
             child = os.fork()
             if child == 0:
-                _in_child(work, die_at, seen.name)
+                _in_child(work, die_at, seen.name, how)
             _, status = os.waitpid(child, 0)
             text = Path(seen.name).read_text() or "0"
         return (os.waitstatus_to_exitcode(status), int(text))
 
 
-def _in_child(work: Callable[[], object], die_at: int | None, result: str) -> None:
+def _in_child(work: Callable[[], object], die_at: int | None, result: str, how: str) -> None:
     code = 1
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-        points = _points().Points(die_at)
+        kinds = _points()
+        points = kinds.Points(die_at) if how == "killed" else kinds.Faults(die_at, how)
         points.install()
-        work()
+        with nullcontext() if how == "killed" else suppress(Exception):
+            work()
         points.close()
         Path(result).write_text(str(points.seen))
         code = 0

@@ -19,7 +19,7 @@ from typing import Any
 
 import great_expectations  # noqa: F401 - what the steps import late
 from promise_forced import forced
-from promise_points import Points
+from promise_points import Faults, Points
 from promise_repository import repository
 from sqlalchemy import text
 
@@ -46,17 +46,37 @@ def command(argv: list[str], environ: dict[str, str], force: str, filtered: bool
 
 
 def nights(
-    settings: dict[str, str], day: str, at: str, die_at: int | None, times: int
+    settings: dict[str, str],
+    day: str,
+    at: str,
+    die_at: int | None,
+    times: int,
+    how: str = "killed",
 ) -> dict[str, Any]:
     """Do the night ``times`` times; return the points passed and the state after each."""
-    points = Points(die_at)
+    points = Points(die_at) if how == "killed" else Faults(die_at, how)
     points.install()
+    if how != "killed":
+        ended = _disturbed(Settings.read({}, **settings), day, datetime.fromisoformat(at))
+        points.close()
+        return ended
     moment = datetime.fromisoformat(at)
     states = []
     for _ in range(times):
         points.open = True
         states.append(_night(Settings.read({}, **settings), day, lambda: moment, points))
     return {"points": points.seen, "states": states}
+
+
+def _disturbed(settings: Settings, day: str, moment: datetime) -> dict[str, Any]:
+    """Do a night in which something fails; whatever it raises, it is told."""
+    error = ""
+    try:
+        inst = pipeline.open_installation(settings, lambda: moment)
+        pipeline.nightly(inst, date.fromisoformat(day), lambda step, shard, event: None)
+    except Exception as problem:  # noqa: BLE001 - the next night has to bring all in order
+        error = type(problem).__name__
+    return {"error": error}
 
 
 def _night(settings: Settings, day: str, clock: pipeline.Clock, points: Points) -> dict[str, Any]:

@@ -1,13 +1,18 @@
 """Every moment at which a killed night can have left something behind, counted.
 
-``install`` patches, in this process alone, what changes a database or a folder. Each call is a
-point: the process kills itself right before it. Two points do their work by half first: a COMMIT
-that is sent and not waited for, and a Parquet file that is cut in the middle.
+``install`` patches, in this process alone, what changes a database or a folder: every statement,
+every commit, every call that opens, writes, synchronises, renames, makes or removes a file. Each
+call is a point: the process kills itself right before it. Three points do their work by half first:
+a COMMIT that is sent and not waited for, a write, and a Parquet file that is cut in the middle.
+
+``Faults`` lets the call fail instead: once, as on a broken disk or line (``eio``), or from there
+on, as on a full disk (``full``: what frees space goes on working).
 """
 
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import os
 import signal
@@ -19,13 +24,14 @@ from typing import Any
 import psycopg
 import pyarrow.parquet as pq
 
-__all__ = ["Points"]
+__all__ = ["Faults", "Points"]
 
 _FILES = (
     *("replace", "rename", "link", "fsync", "unlink", "remove", "rmdir", "mkdir", "chmod"),
     *("truncate", "symlink"),
 )
 _STATEMENTS = ("execute", "executemany", "copy")
+_FREEING = ("unlink", "remove", "rmdir", "truncate", "chmod")
 
 
 class Points:
@@ -43,7 +49,8 @@ class Points:
         for name in _STATEMENTS:
             setattr(psycopg.Cursor, name, self._before(getattr(psycopg.Cursor, name)))
         os.open = self._when(os.open, _opens_to_write)
-        builtins.open = io.open = self._when(io.open, _mode_writes)
+        os.write = self._before(os.write)
+        builtins.open = io.open = self._counting(self._when(io.open, _mode_writes))
         psycopg.Connection.commit = self._commit(psycopg.Connection.commit)  # type: ignore[method-assign]
         pq.write_table = self._cut(pq.write_table)
 
@@ -75,6 +82,13 @@ class Points:
 
         return counted
 
+    def _counting(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def opened(*args: Any, **kwargs: Any) -> Any:
+            file = call(*args, **kwargs)
+            return _Written(file, self) if _mode_writes(args, kwargs) else file
+
+        return opened
+
     def _commit(self, call: Callable[..., Any]) -> Callable[..., Any]:
         def counted(connection: psycopg.Connection[Any]) -> None:
             self.point("commit")
@@ -91,6 +105,59 @@ class Points:
                 self.point("write_table ends", lambda: _cut_in_half(where))
 
         return counted
+
+
+class Faults(Points):
+    """At the ``die_at``-th point the call fails; with ``full`` so does all that follows."""
+
+    def __init__(self, die_at: int | None, how: str) -> None:
+        super().__init__(die_at)
+        self.full = how == "full"
+
+    def point(self, name: str, last_act: Callable[[], object] | None = None) -> None:
+        """Count a point; at the chosen one, raise what the operating system would."""
+        if not self.open:
+            return
+        self.seen += 1
+        if self.die_at is None or self.seen < self.die_at:
+            return
+        if self.seen > self.die_at and (not self.full or name in _FREEING):
+            return
+        if last_act is not None and self.seen == self.die_at:
+            last_act()
+        if name in _STATEMENTS or name.startswith("commit"):
+            kind = psycopg.errors.DiskFull if self.full else psycopg.OperationalError
+            raise kind("injected")
+        number = errno.ENOSPC if self.full else errno.EIO
+        raise OSError(number, os.strerror(number))
+
+
+class _Written:
+    """A file open for writing, each write of which is a point."""
+
+    def __init__(self, file: Any, points: Points) -> None:
+        self._file, self._points = file, points
+
+    def write(self, data: Any) -> Any:
+        self._points.point("write", lambda: self._half(data))
+        return self._file.write(data)
+
+    def _half(self, data: Any) -> None:
+        self._file.write(data[: len(data) // 2])
+        self._file.flush()
+
+    def __enter__(self) -> _Written:
+        self._file.__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> Any:
+        return self._file.__exit__(*problem)
+
+    def __iter__(self) -> Any:
+        return iter(self._file)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
 
 
 def _caller() -> str:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-import psycopg
-from promise_points import Points
+from promise_points import Faults, Points
 from sqlalchemy import text
 
 from safehands import journal
@@ -31,22 +28,6 @@ from safehands.store import Store
 __all__ = ["repository"]
 
 _KEEP = {"daily": 1, "weekly": 0, "monthly": 0, "at_most_days": 35}
-
-
-class Faults(Points):
-    """At the ``die_at``-th point the call fails, as on a full disk or a broken line."""
-
-    def point(self, name: str, last_act: Callable[[], object] | None = None) -> None:
-        """Count a point; at the chosen one, raise what the operating system would."""
-        if not self.open:
-            return
-        self.seen += 1
-        if self.seen == self.die_at:
-            if last_act is not None:
-                last_act()
-            if name in ("execute", "executemany", "copy") or name.startswith("commit"):
-                raise psycopg.OperationalError("injected")
-            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class Scene:
@@ -108,10 +89,10 @@ class Scene:
 
 
 def repository(
-    what: str, settings: dict[str, str], target: str, at: str, die_at: int | None, faulty: bool
+    what: str, settings: dict[str, str], target: str, at: str, die_at: int | None, how: str
 ) -> dict[str, Any]:
     """Do ``what`` once; return the points passed, an error's type, and the state after it."""
-    points = (Faults if faulty else Points)(die_at)
+    points = Points(die_at) if how == "killed" else Faults(die_at, how)
     scene = Scene(settings, target)
     points.install()
     error = ""
@@ -121,7 +102,7 @@ def repository(
         error = f"{type(problem).__name__}: {problem}"
     points.close()
     # After a fault the state is somewhere between; the next run has to bring it in order.
-    state = None if faulty else scene.state()
+    state = None if how != "killed" else scene.state()
     return {"points": points.seen, "error": error, "state": state}
 
 

@@ -13,6 +13,7 @@ from safehands.messages import say
 
 if TYPE_CHECKING:
     from safehands.installation import Installation
+    from safehands.rotation import RootRotation
     from safehands.store.register import Owner
 
 __all__ = ["command"]
@@ -108,7 +109,7 @@ def _root(call: Call, url: str | None) -> None:
         done = rotate_root(store, now())
         key = "keys.rotated.root_resumed" if done.resumed else "keys.rotated.root"
         call.line(call.say(key, old=done.old, new=done.new, count=done.controllers))
-        _prove_root(call, inst, store, done.settled)
+        _prove_root(call, inst, store, done)
     _after_root(call, url)
 
 
@@ -119,21 +120,23 @@ def _rewrap(call: Call, url: str | None) -> None:
         store = _leading(inst, url)
         done = rotate_root(store, now()) if url else rewrap(store, now())
         call.line(call.say("keys.rewrapped", new=done.new, count=done.controllers))
-        _prove_root(call, inst, store, done.settled)
-    _after_root(call, url)
+        _prove_root(call, inst, store, done)
+    if done.old != done.new:
+        _after_root(call, url)
 
 
-def _prove_root(call: Call, inst: Installation, store: Any, settled: bool) -> None:
+def _prove_root(call: Call, inst: Installation, store: Any, done: RootRotation) -> None:
     """Back up under the new root key and restore without the old one, which ends then."""
     from dataclasses import replace
 
     from safehands import pipeline
 
-    if settled:
+    if done.settled:
         return
-    call.line(call.say("keys.rotated.root_kept"))
+    same = done.old == done.new and not done.resumed
+    call.line(call.say("keys.rewrapped.proving" if same else "keys.rotated.root_kept"))
     pipeline.finish_rotation(replace(inst, store=store, provider=store.provider), call.day)
-    call.line(call.say("keys.rotated.root_ended"))
+    call.line(call.say("keys.rewrapped.proved" if same else "keys.rotated.root_ended"))
 
 
 def _after_root(call: Call, url: str | None) -> None:

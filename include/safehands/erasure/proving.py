@@ -76,7 +76,7 @@ def prove(night: Night, store: Store, now: datetime) -> Outcome:
     turns, rotated = _open_turns(store), not is_settled(store)
     unproved = [turn for turn in turns if turn.state == "turned"]
     if unproved or rotated:
-        _prove_all(night, store, now, turns, unproved, rotated)
+        _prove_all(night, store, now, turns, unproved)
     counts = {"epochs_closed": 0, "keys_destroyed": 0, "erased_final": 0}
     for turn in _open_turns(store):
         for name, number in _close(night, store, now, turn).items():
@@ -116,14 +116,13 @@ def _prove_all(
     now: datetime,
     turns: list[_Turn],
     unproved: list[_Turn],
-    rotated: bool,
 ) -> None:
     left = withheld(store.provider.without_former(), _old_keys(store, turns))
     blind = Store(store.url, left)
     repository = open_repository(night.settings)
     try:
         verifier = journal.signing_key(store.provider).verifier
-        if rotated and not restoring.holds_keys(blind, repository, verifier):
+        if not restoring.holds_keys(blind, repository, verifier):
             raise BackupBroken("erasure.backup_first")
         found = restoring.prove(blind, repository, verifier, now, night.elapsed)
         own = store_digest(blind)

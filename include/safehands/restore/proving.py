@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -96,17 +97,23 @@ def known_newest(store: Store) -> str | None:
 
 
 def holds_keys(store: Store, repository: Repository, verifier: VerifierKey) -> bool:
-    """Say whether the newest generation holds the store's keys as they are wrapped now.
+    """Say whether the newest generation holds the store's keys and epochs as they are now.
 
     A key service keeps its id when it renews its key, so the id alone does not say it. Raises
     ``BackupBroken`` and ``KeyProblem`` as ``restore`` does.
     """
     source = Source(repository, store.provider, verifier)
-    pieces = [rows for _, rows in source.parts(source.newest, "controller_key")]
-    held = {bytes(key) for rows in pieces for key in rows["data"].to_pylist()}
+    keys = _column(source, "controller_key", "data")
+    epochs = _column(source, "epoch", "number")
     with store.begin() as connection:
-        used = {bytes(key) for key in connection.execute(text(_WRAPPED)).scalars()}
-    return held == used
+        used = sorted(bytes(key) for key in connection.execute(text(_WRAPPED)).scalars())
+        opened = sorted(connection.execute(text("SELECT number FROM epoch")).scalars())
+    return sorted(keys) == used and sorted(epochs) == opened
+
+
+def _column(source: Source, table: str, column: str) -> list[Any]:
+    pieces = (rows for _, rows in source.parts(source.newest, table))
+    return [value for rows in pieces for value in rows[column].to_pylist()]
 
 
 def overdue(store: Store, every_days: int) -> bool:
