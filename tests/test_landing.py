@@ -89,7 +89,7 @@ def test_a_file_named_after_a_person_is_set_aside_once(
     world = World(store, night, NOW)
     file = SourceFile("A1", "A1/张伟13800000001.csv", 1, digest)
     for _ in range(2):
-        set_aside(store, [file], night.run, BUSINESS_DATE, night.policy.digest, NOW)
+        set_aside(store, [file], night.run, BUSINESS_DATE, night.policy, NOW)
     (batch,) = world.rows("SELECT state, label, problem::text, facts FROM batch")
     assert batch["state"] == "set_aside"
     assert "13800000001" not in str(batch)

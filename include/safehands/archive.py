@@ -28,6 +28,7 @@ from safehands.errors import SetupProblem
 from safehands.keys import DayBox
 from safehands.night import Night
 from safehands.store import Store
+from safehands.store.batches import current_batches
 
 __all__ = ["archive", "open_archived"]
 
@@ -71,13 +72,9 @@ def open_archived(path: Path, box: DayBox) -> Iterator[bytes]:
 
 
 def _loaded(store: Store, night: Night) -> list[tuple[str, str]]:
-    query = (
-        "SELECT DISTINCT s.code, b.file_digest FROM batch b JOIN station s ON s.id = b.station_id"
-        " WHERE b.state = 'loaded' AND b.policy_digest = :policy ORDER BY 1, 2"
-    )
     with store.begin() as connection:
-        rows = connection.execute(text(query), {"policy": night.policy.digest})
-        return sorted(loaded_whole((str(station), str(digest)) for station, digest in rows))
+        batches = current_batches(connection, night.policy)
+    return sorted(loaded_whole((batch.station, batch.file) for batch in batches if batch.loaded))
 
 
 def _present(night: Night) -> dict[str, Path]:

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from safehands import journal
 from safehands.datasets import Shard, SourceFile, loaded_whole
+from safehands.policy import Policy
 from safehands.stations import Register
 from safehands.store import Store
 
@@ -81,7 +82,7 @@ def set_aside(
     files: Iterable[SourceFile],
     run: str,
     business_date: date,
-    policy_digest: str,
+    policy: Policy,
     now: datetime,
 ) -> None:
     """Record files whose own name holds somebody's number: they are not opened.
@@ -95,7 +96,7 @@ def set_aside(
         values = {
             "station": file.station,
             "file": file.identity,
-            "policy": policy_digest,
+            "policy": policy.digest_of_waiting(file.station),
             "label": file.label,
             "run": run,
             "day": business_date,
@@ -103,7 +104,7 @@ def set_aside(
         }
         with store.begin() as connection:
             if connection.execute(text(_SET_ASIDE), values).rowcount:
-                facts = {"files": [file.identity], "set_aside": 1, "policy": policy_digest}
+                facts = {"files": [file.identity], "set_aside": 1, "policy": policy.digest}
                 journal.append(connection, "plan", run, now, facts)
 
 

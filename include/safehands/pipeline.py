@@ -15,8 +15,6 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import text
-
 from safehands import backup as backup_step
 from safehands import erasure, errors, gates, guard, journal
 from safehands import ingest as ingest_step
@@ -34,6 +32,7 @@ from safehands.night import Night
 from safehands.restore import proving as restoring
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
+from safehands.store.batches import Batch, current_batches
 from safehands.store.register import check_keys, register
 from safehands.workers import spread
 
@@ -203,17 +202,18 @@ def _plan(inst: Installation, business_date: date) -> Plan:
     settings, head = inst.settings, Head.of(business_date)
     declared = _declared(inst)
     landed = ingest_step.inventory(settings.landing, declared)
-    loaded = set(_batches(inst, "state = 'loaded'"))
+    batches = _batches(inst)
+    loaded = {(batch.station, batch.file) for batch in batches if batch.loaded}
     news = ingest_step.windows(declared, loaded, settings.secret)
     files = without_repeats([*landed, *news])
-    known = set(_batches(inst, "state IS NOT NULL"))
+    known = {(batch.station, batch.file) for batch in batches}
     if not files and not known:
         raise errors.PolicyError("policy.nothing_landed", folder=str(settings.landing))
     check_keys(inst.store)
     register(inst.store, declared, business_date)
     fresh = unloaded(files, known)
     refused = [f for f in fresh if names_a_person(f.path)]
-    set_aside(inst.store, refused, head.run, business_date, inst.policy.digest, inst.clock())
+    set_aside(inst.store, refused, head.run, business_date, inst.policy, inst.clock())
     fresh = [f for f in fresh if f not in refused]
     shards = cut_shards(_in_parts(inst, fresh, known), declared, _shard_bytes(settings))
     return Plan(head, shards, len(files) - len(fresh) - len(refused))
@@ -402,7 +402,7 @@ def waiting(inst: Installation) -> list[dict[str, Any]]:
     """Return the problems of files that were set aside and still lie in the landing folder."""
     files = without_repeats(ingest_step.inventory(inst.settings.landing, _declared(inst)))
     present = {(f.station, f.identity) for f in files}
-    aside = _batches(inst, "state = 'set_aside'")
+    aside = {(b.station, b.file): b.problem for b in _batches(inst) if not b.loaded}
     return [
         problem
         for (station, identity), problem in aside.items()
@@ -410,14 +410,9 @@ def waiting(inst: Installation) -> list[dict[str, Any]]:
     ]
 
 
-def _batches(inst: Installation, condition: str) -> dict[tuple[str, str], Any]:
-    query = (
-        "SELECT s.code, b.file_digest, b.problem FROM batch b JOIN station s ON s.id = b.station_id"
-        f" WHERE b.policy_digest = :policy AND b.{condition} ORDER BY b.id"
-    )
+def _batches(inst: Installation) -> list[Batch]:
     with inst.store.begin() as connection:
-        rows = connection.execute(text(query), {"policy": inst.policy.digest})
-        return {(station, digest): problem for station, digest, problem in rows}
+        return current_batches(connection, inst.policy)
 
 
 def _declared(inst: Installation) -> Register:

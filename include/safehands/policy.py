@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -140,7 +141,11 @@ class Sources(Frozen):
 
 
 class Policy(Frozen):
-    """Everything the night needs to know about the data. ``digest`` is part of every batch key."""
+    """Everything the night needs to know about the data.
+
+    ``digest`` is that of the whole, ``base`` that of what holds for every station. What one station
+    confirmed about its headers counts only for the files it concerns: see ``digest_for``.
+    """
 
     datasets: dict[str, Dataset]
     purposes: dict[str, Purpose]
@@ -156,7 +161,30 @@ class Policy(Frozen):
     sources: Sources
     divisions: tuple[tuple[int, str, str, str], ...] = Field(repr=False)
     mappings: tuple[SourcePolicy, ...] = ()
+    base: str
     digest: str
+
+    def digest_for(self, station: str, headers: Collection[str]) -> str:
+        """Return the digest of what decides how a file with these headers is read.
+
+        ``headers``: fingerprints of the tables that were found in it. It changes with ``base``,
+        and with what ``station`` confirmed for one of them.
+        """
+        own = [m for m in self.mappings if m.station == station and m.fingerprint in headers]
+        return self._with(own, "read")
+
+    def digest_of_waiting(self, station: str) -> str:
+        """Return the digest of what decides that a file of ``station`` waits.
+
+        Any confirmation of the station may be for it, since it is in no known table.
+        """
+        return self._with([m for m in self.mappings if m.station == station], "waits")
+
+    def _with(self, own: Sequence[SourcePolicy], what: str) -> str:
+        if not own:
+            return self.base
+        facts = f"{what} {self.base} ".encode() + confirmed_digest(own)
+        return hashlib.sha256(facts).hexdigest()
 
     def keep_days(self, rule: str) -> int:
         """Return the days of a retention rule."""
@@ -172,8 +200,9 @@ def load_policy(folder: Path, mappings: Path | None = None) -> Policy:
     sources = load_sources(mappings)
     try:
         divisions = _divisions(folder / "divisions.csv")
+        base = _digest(folder, b"")
         digest = _digest(folder, confirmed_digest(sources))
-        policy = _build(raw, divisions, sources, digest)
+        policy = _build(raw, divisions, sources, base, digest)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -216,6 +245,7 @@ def _build(
     raw: dict[str, dict[str, Any]],
     divisions: tuple[tuple[int, str, str, str], ...],
     mappings: tuple[SourcePolicy, ...],
+    base: str,
     digest: str,
 ) -> Policy:
     sources = {k: v for k, v in raw["sources"].items() if k != "version"}
@@ -235,6 +265,7 @@ def _build(
             "sources": sources,
             "divisions": divisions,
             "mappings": mappings,
+            "base": base,
             "digest": digest,
         }
     )

@@ -1,8 +1,9 @@
 """Source policies: which column of one station's export is which field, confirmed by its owner.
 
 ``safehands inspect`` writes one small YAML file per station and kind of header. Only confirmed
-ones count: they become part of the policy and of its digest, so that a file that waited is read
-again on the next night. They hold header wordings of mapped columns, never a cell.
+ones count: they are part of the policy under which that station's files wait or are read, so that a
+file that waited is read again on the next night, and no other is. They hold header wordings of
+mapped columns, never a cell.
 """
 
 from __future__ import annotations

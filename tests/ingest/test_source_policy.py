@@ -132,6 +132,21 @@ def test_only_what_is_confirmed_changes_the_digest(tmp_path: Path, door_policy: 
     assert load_policy(policy, folder).digest == changed
 
 
+def test_what_is_confirmed_concerns_its_station_and_header_only(
+    tmp_path: Path, door_policy: Policy
+) -> None:
+    source = proposed([ODD, *people(9)], door_policy).source_policy("station", {})
+    write(source.model_copy(update={"confirmed": True}), tmp_path)
+    policy = load_policy(Settings.read({}).policy, tmp_path)
+    assert policy.base == door_policy.digest
+    assert policy.digest_for("station", ["0" * 16]) == policy.base
+    assert policy.digest_for("S002", [source.fingerprint]) == policy.base
+    assert policy.digest_of_waiting("S002") == policy.base
+    read = policy.digest_for("station", ["0" * 16, source.fingerprint])
+    waits = policy.digest_of_waiting("station")
+    assert len({policy.base, read, waits}) == 3
+
+
 def test_a_source_policy_that_is_wrong_is_named(tmp_path: Path, door_policy: Policy) -> None:
     source = proposed([ODD, *people(9)], door_policy).source_policy("station", {"A": "nonsense"})
     write(source.model_copy(update={"confirmed": True}), tmp_path)

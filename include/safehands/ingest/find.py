@@ -14,7 +14,7 @@ from safehands.ingest.detect.column import Seen, share_of
 from safehands.ingest.detect.digits import unusual
 from safehands.ingest.detect.kinds import Words
 from safehands.ingest.kinds import agrees, surely
-from safehands.ingest.mapping import mapped, positions
+from safehands.ingest.mapping import fingerprint, mapped, nameless_fingerprint, positions
 from safehands.ingest.tables import Line, letter
 from safehands.policy import FieldRule, Policy
 
@@ -26,6 +26,7 @@ __all__ = [
     "candidates",
     "clean_header",
     "find",
+    "header_fingerprint",
 ]
 
 PARTS = ("province", "city", "district", "street")
@@ -126,6 +127,13 @@ def _confirmed(head: Sequence[Line], policy: Policy, station: str) -> _Guess | N
     width = max(len(line.cells) for line in head)
     fields = positions(source, width)
     return _Guess(source.dataset, header, fields, _missing(source.dataset, fields, policy))
+
+
+def header_fingerprint(head: Sequence[Line], header: int) -> str:
+    """Return what the header at position ``header`` of the head is found again by; -1: none."""
+    if header < 0:
+        return nameless_fingerprint(head)
+    return fingerprint([clean_header(cell) for cell in head[header].cells])
 
 
 def candidates(head: Sequence[Line], policy: Policy) -> list[int]:

@@ -16,7 +16,14 @@ from safehands.datasets import Artifact, Handoff, Problem, Shard, SourceFile, sa
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, UnknownHeader, WrongEncoding
 from safehands.ingest.cells import Cells, arrow_type, convert, faults, join_parts
 from safehands.ingest.databases import open_database
-from safehands.ingest.find import PARTS, RECIPIENT, Found, announced, find
+from safehands.ingest.find import (
+    PARTS,
+    RECIPIENT,
+    Found,
+    announced,
+    find,
+    header_fingerprint,
+)
 from safehands.ingest.limits import Limits
 from safehands.ingest.normalise.combined import split_recipients
 from safehands.ingest.normalise.scrub import scrubber_of
@@ -326,6 +333,7 @@ class FileReader:
                 "sheet": safe_name(table.sheet),
                 "dataset": found.dataset,
                 "header_row": found.header_row(table.head),
+                "header": header_fingerprint(table.head, found.header),
                 "read": rows.read,
                 "skipped": rows.skipped,
                 "undeclared": found.undeclared_letters,

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 
 from safehands import journal
 from safehands.artifacts import read_artifact
-from safehands.datasets import Handoff
+from safehands.datasets import Handoff, SourceFile
 from safehands.errors import StepFailed
 from safehands.keys import DayBox, KeyProvider
 from safehands.night import Night
@@ -35,7 +35,7 @@ def open_batches(
             "controller": owner.id,
             "station": owner.stations[file.station],
             "file_digest": file.identity,
-            "policy_digest": night.policy.digest,
+            "policy_digest": _policy_of(handoff, file, night),
             "label": file.label,
             "run": night.run,
             "business_date": night.business_date,
@@ -45,6 +45,14 @@ def open_batches(
         }
         ids.append(connection.execute(text(_BATCH), values).scalar_one())
     return np.array(ids, dtype=np.int32)
+
+
+def _policy_of(handoff: Handoff, file: SourceFile, night: Night) -> str:
+    """Return the digest of what decided how a file was read, or that it waits."""
+    if file.path in handoff.problems:
+        return night.policy.digest_of_waiting(file.station)
+    sheets = handoff.details.get("files", {}).get(file.path, {}).get("sheets", ())
+    return night.policy.digest_for(file.station, [sheet["header"] for sheet in sheets])
 
 
 def record(
@@ -129,7 +137,7 @@ def _supersede(connection: Connection, handoff: Handoff, night: Night, owner: Ow
             "controller": owner.id,
             "station": owner.stations[file.station],
             "file": file.identity,
-            "policy": night.policy.digest,
+            "policy": _policy_of(handoff, file, night),
         }
         connection.execute(text(_SUPERSEDED), values)
 
@@ -169,7 +177,8 @@ def _batch_ids(
     found = {}
     for index, file in enumerate(handoff.shard.files):
         station = owner.stations[file.station]
-        values = {"c": owner.id, "s": station, "f": file.identity, "p": night.policy.digest}
+        policy = _policy_of(handoff, file, night)
+        values = {"c": owner.id, "s": station, "f": file.identity, "p": policy}
         found[index] = int(connection.execute(query, values).scalar_one())
     return found
 
