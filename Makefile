@@ -51,10 +51,13 @@ check: setup ## lint, format, types, import contracts
 	$(VENV)/bin/mypy include plugins dags
 	$(VENV)/bin/lint-imports
 
-bench: setup ## a million parcels, as a ratio to a bare COPY; what the detectors find
+bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, backup, risk
 	@$(RUN) tests/bench/nightly.py $(ARGS)
+	@$(RUN) tests/bench/ingest.py
 	@$(RUN) tests/bench/detectors.py
 	@$(RUN) tests/bench/keys.py
+	@$(RUN) tests/bench/backup.py
+	@$(RUN) tests/bench/risk.py
 
 torture: setup ## the long enumerations: a kill at every point
 	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises tests/keys $(ARGS)

@@ -41,9 +41,10 @@ class Database(_Frozen):
     """A station's own database: a query and the column by which what is new is told.
 
     ``url``: SQLAlchemy URL without a password; one with it belongs into the variable
-    ``SAFEHANDS_SOURCE_<NAME>``. ``kind``: what the watermark is. ``overlap``: how far below the last
+    ``SAFEHANDS_SOURCE_<NAME>``. ``kind``: what the watermark is. ``overlap``: how far below the
+    last
     watermark is read again, in seconds or in numbers, for rows that were committed late.
-    """  # noqa: E501
+    """
 
     name: str = Field(pattern=_CODE)
     query: str

@@ -1,9 +1,11 @@
-"""``make bench-ingest``: rows per second of ingest alone, by format, beside pandas on the same file.
+"""``make bench-ingest``: rows per second of ingest alone, by format, beside pandas on the same
+file.
 
 Ingest decodes, finds the table, checks every cell, converts it and writes encrypted Parquet, all in
-one worker and the reading process it asks; pandas only parses. ``--stream`` reads a CSV of ten times
+one worker and the reading process it asks; pandas only parses. ``--stream`` reads a CSV of ten
+times
 the rows in the parts that the night would cut it into: memory must stay and speed too.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 
@@ -60,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sh-bench-", dir=options.dir) as folder:
         found = (
             _stream(options, Path(folder)) if options.stream else _formats(options, Path(folder))
-        )  # noqa: E501
+        )
     found["machine"] = f"{platform.machine()}, {_cores()} cores, Python {platform.python_version()}"
     print(json.dumps(found, indent=None if options.json else 2, ensure_ascii=False))  # noqa: T201
 
@@ -191,7 +193,7 @@ def _ten_times(source: Path, target: Path) -> None:
 
 def _in_parts(landing: Path, home: Path) -> dict[str, Any]:
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import ingest as bench;"  # noqa: E501
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import ingest as bench;"
     )
     code += f" bench.read_in_parts({str(landing)!r}, {str(home)!r})"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -64,7 +64,10 @@ def entities() -> bytes:
 
 
 def far_apart() -> bytes:
-    cells = '<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'  # noqa: E501
+    cells = (
+        '<row r="1"><c r="A1"><v>1</v></c></row>'
+        '<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>'
+    )
     return packed(_BOOK, {_SHEET: sheet(cells)})
 
 

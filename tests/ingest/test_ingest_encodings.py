@@ -84,6 +84,6 @@ def test_an_unclear_encoding_needs_a_header_that_speaks_for_it(door: Door) -> No
         "weight",
         "status",
         "remark",
-    ]  # noqa: E501
+    ]
     problem = door.refused("a.csv", csv_text([english, *body]).encode("gb18030"))
     assert problem.key in {"ingest.encoding_unclear", "ingest.wrong_encoding"}

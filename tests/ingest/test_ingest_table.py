@@ -117,7 +117,7 @@ TEXTS: dict[str, tuple[str, str | None, list[str], list[tuple[str | None, ...]]]
         ",",
         ["zip", "n"],
         [("00501", "1"), ("02134", "2")],
-    ),  # noqa: E501
+    ),
     "byte order mark": ("\ufeff名称,值\n甲,1\n", ",", ["名称", "值"], [("甲", "1")]),
     "no line end": ("a,b\n1,2\n3,4", ",", ["a", "b"], [("1", "2"), ("3", "4")]),
     "carriage returns": ("a,b\r1,2\r3,4\r", ",", ["a", "b"], [("1", "2"), ("3", "4")]),
@@ -177,11 +177,11 @@ def test_text(tmp_path: Path, case: str) -> None:
 
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "gb18030", "big5", "cp1252"]
-)  # noqa: E501
+)
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     words = {"cp1252": ["Größe", "Zoë"], "big5": ["電話", "陳美麗"]}.get(
         encoding, ["电话", "陈美丽"]
-    )  # noqa: E501
+    )
     text = f"id;{words[0]}\n1;{words[1]}\n2;{words[1]}\n"
     found = Found(tmp_path, "a.csv", text.encode(encoding))
     assert found.rows == [("1", words[1]), ("2", words[1])]
@@ -278,7 +278,7 @@ def test_two_header_rows_with_merged_cells(tmp_path: Path) -> None:
     assert found.names == [
         "Region",
         *(f"{y} / {s}" for y in (2019, 2020) for s in ("Male", "Female")),
-    ]  # noqa: E501
+    ]
     assert found.rows == [("A", 1, 2, 3, 4), ("B", 5, 6, 7, 8)]
     assert (found.said["header_rows"], found.said["title_rows"]) == ([2, 3], [1])
     assert found.said["skipped"] == [

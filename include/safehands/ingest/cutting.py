@@ -1,9 +1,10 @@
 """Where a big text file is cut: behind a record, never inside one.
 
-One pass over the bytes finds the ends of records, counting them, so that each range knows the number
+One pass over the bytes finds the ends of records, counting them, so that each range knows the
+number
 of its first row. A line end inside quotes ends no record: quotes are followed exactly as the parser
 follows them, one that stands inside a cell being a character like others.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

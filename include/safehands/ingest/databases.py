@@ -4,9 +4,10 @@
 and otherwise in a variable ``SAFEHANDS_SOURCE_<NAME>``, which is read when it is needed and shown
 nowhere. What is new is cut into windows of the watermark, and each window is a source file like any
 other: its batch is the record of how far the source was read, so that the watermark moves with the
-commit that loaded the rows and never without it. A window begins ``overlap`` below the end of the one
+commit that loaded the rows and never without it. A window begins ``overlap`` below the end of the
+one
 before, for rows that were committed late; what was loaded already is recognised when it is written.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

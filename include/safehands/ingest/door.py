@@ -157,9 +157,10 @@ def _reason(error: OSError) -> str:
 def check_type(handle: BinaryIO, name: str, label: str, anybody: bool = False) -> str:
     """Return ``text``, ``json``, ``parquet``, ``xlsx``, ``xls``, ``ods`` or ``zip``; rewinds.
 
-    ``anybody``: the bytes decide alone; text is read whatever its name. Raises ``EmptyFile``, ``WrongFileType`` or (a zip or Parquet without its end)
+    ``anybody``: the bytes decide alone; text is read whatever its name. Raises ``EmptyFile``,
+    ``WrongFileType`` or (a zip or Parquet without its end)
     ``TruncatedFile``.
-    """  # noqa: E501
+    """
     head = handle.read(65536)
     promised = _KINDS.get(name.rpartition(".")[2].lower(), "")
     if not head.strip(b"\xef\xbb\xbf \t\r\n") and len(head) < 65536:

@@ -1,9 +1,11 @@
 """JSON Lines: one object per line; numbers keep the digits they are written with.
 
 A block of lines is parsed at once by orjson. It would round numbers, so where there are any they
-are put in quotes first, behind a noncharacter (Unicode 23.7) that no text holds and that is taken off again; a text that only looks like a number inside a string makes the block no JSON any more, and
+are put in quotes first, behind a noncharacter (Unicode 23.7) that no text holds and that is taken
+off again; a text that only looks like a number inside a string makes the block no JSON any more,
+and
 its lines are then read one by one by the standard library, which can keep digits.
-"""  # noqa: E501
+"""
 
 from __future__ import annotations
 

@@ -263,7 +263,8 @@ def _kind(cells: object) -> str:
 
 
 def _vote(name: str, body: list[str], years: bool) -> float:
-    """Return how much a cell speaks for being a name of its column, against being one of its cells."""  # noqa: E501
+    """Return how much a cell speaks for being a name of its column, against being one of its
+    cells."""
     kind, below = kind_of(name), _kind(body)
     if not name.strip():
         return 0.0

@@ -266,9 +266,9 @@ def _in_order(first: Batch, second: Batch) -> Batch:
 def swallows(cell: str, delimiter: str, width: int, anybody: bool) -> bool:
     """Say whether a cell holds whole records, as an open quote makes it.
 
-    A station's cells hold no delimiters in several lines. Anybody's may be a letter or a program, so
-    there the lines inside must be records of this very table.
-    """  # noqa: E501
+    A station's cells hold no delimiters in several lines. Anybody's may be a letter or a program,
+    so there the lines inside must be records of this very table.
+    """
     if "\n" not in cell or width < 2:
         return False
     if not anybody:

@@ -1,10 +1,10 @@
 """A landing folder in an object store or behind any other fsspec URL.
 
-The landing folder is then a ``UPath`` (or Airflow's ``ObjectStoragePath``, which is one): everything
-here goes through its file system. Objects are not copied anywhere: the reading process asks for
-ranges of them. An object is known by its key and what the store says of it (ETag, size, time), so
-that history need not be downloaded every night to be recognised.
-"""  # noqa: E501
+The landing folder is then a ``UPath`` (or Airflow's ``ObjectStoragePath``, which is one):
+everything here goes through its file system. Objects are not copied anywhere: the reading process
+asks for ranges of them. An object is known by its key and what the store says of it (ETag, size,
+time), so that history need not be downloaded every night to be recognised.
+"""
 
 from __future__ import annotations
 

@@ -50,10 +50,11 @@ class Utf8Stream(io.RawIOBase):
     """A file as UTF-8 bytes from ``skip`` bytes of text onwards, with what is learnt on the way.
 
     With a ``dialect`` that is not plain, the text is in its normal form (see ``rewrite``), and so
-    is ``skip``. ``digest`` (SHA-256 hex of the raw bytes) and ``newlines``, ``quotes`` and ``tail`` (of the
+    is ``skip``. ``digest`` (SHA-256 hex of the raw bytes) and ``newlines``, ``quotes`` and
+    ``tail`` (of the
     text after ``skip``) are complete once ``read`` has returned nothing. Problems are kept in
     ``problem`` as well as raised, because a caller in C++ may wrap what passes through it.
-    """  # noqa: E501
+    """
 
     def __init__(
         self,

@@ -79,12 +79,13 @@ def export(store: Store, folder: Path, threshold: int, shares: int, now: datetim
 def drill(store: Store, bundle: Path, shares: Sequence[Path], now: datetime) -> Drill:
     """Open an exported bundle with k shares, prove that its keys open this store, record it.
 
-    Proved is that each secret on this machine is the one in escrow, that the root key in it (where it is ours)
+    Proved is that each secret on this machine is the one in escrow, that the root key in it (where
+    it is ours)
     unwraps every controller's keys and the check value, and that the identity opens what is
     encrypted to tonight's recipient. Nothing that was opened is written anywhere.
 
     Raises ``KeyProblem`` when anything differs, or when the bundle was exported elsewhere.
-    """  # noqa: E501
+    """
     data = bundle.read_bytes()
     opened = joined(data, [path.read_text(encoding="utf-8") for path in shares])
     wanted = store.provider.escrowed()
