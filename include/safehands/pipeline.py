@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from safehands import backup as backup_step
-from safehands import erasure, errors, gates, guard, journal
+from safehands import consent, erasure, errors, gates, guard, journal
 from safehands import ingest as ingest_step
 from safehands import minimise as minimise_step
 from safehands import pseudonymise as pseudonymise_step
@@ -364,6 +364,7 @@ def report(inst: Installation, head: Head, ready: Mapping[str, Any] | None = Non
     ``ready`` are the ``figures`` of the tables as they stand, where somebody drew them already.
     """
     # The rules are checked first: the report reads the verdicts like all other evidence.
+    guard.guarded("report", partial(consent.night_figures, inst, head.business_date, head.run))
     guard.guarded("report", partial(gates.night, inst, head.business_date))
     step = partial(report_step.report, ready=ready)
     work = partial(_whole, inst, head, step)

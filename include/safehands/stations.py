@@ -69,11 +69,12 @@ class Station(_Frozen):
 
 
 class Controller(_Frozen):
-    """One legal owner with its stations."""
+    """One legal owner with its stations. ``contact``: what its privacy notice tells people."""
 
     code: str = Field(pattern=_CODE)
     name: str
     kind: Literal["company", "sole_trader", "unknown"] = "unknown"
+    contact: str = ""
     record_sets: dict[str, RecordSet]
     stations: tuple[Station, ...]
 

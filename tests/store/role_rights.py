@@ -27,6 +27,8 @@ RIGHTS: dict[str, dict[str, str]] = {
         "officer": "s i u:ended_at,ended_by",
         "auditor": "s:-subject_id,waybill",
     },
+    "notice_version": {"pipeline": "s", "officer": "s i", "auditor": "s"},
+    "consent_event": {"pipeline": "s", "officer": "s i", "auditor": "s:-subject_id"},
     "access_log": {"pipeline": "s d", "officer": "s i", "auditor": "s:-subject_id"},
     "erasure": {
         "pipeline": "s i u:state,erased_at,counts,epoch,certificate",
@@ -93,6 +95,7 @@ STRICT = frozenset(
         "restriction",
         "legal_hold",
         "access_log",
+        "consent_event",
         "erasure_subject",
         "erasure",
         "epoch_turn",

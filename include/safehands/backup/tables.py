@@ -73,6 +73,8 @@ DECLARED: dict[str, Split] = {
     "legal_hold": Split(ids="id", forward=True),
     "correction": Split(controller=True, uuid="subject_id", forward=True),
     "restriction": Split(controller=True, uuid="subject_id", forward=True),
+    "notice_version": Split(forward=True),
+    "consent_event": Split(ids="id", forward=True),
     "access_log": Split(ids="id", evidence=True, forward=True),
     "login_controller": Split(forward=True),
     "batch": Split(ids="id"),

@@ -26,6 +26,7 @@ FATE: dict[str, Fate] = {
     "correction": "deleted",
     "restriction": "deleted",
     "access_log": "cut",
+    "consent_event": "cut",
     "legal_hold": "kept by a hold",
     "erasure_subject": "under the epoch key",
 }

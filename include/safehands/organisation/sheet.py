@@ -23,7 +23,7 @@ from safehands.errors import BadInput
 from safehands.organisation.catalogue import Organisation
 from safehands.organisation.register import Row
 
-__all__ = ["COLUMNS", "digest_of", "read_sheet", "write_template"]
+__all__ = ["COLUMNS", "digest_of", "read_sheet", "sheet_lines", "write_template"]
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "owner": ("经营者", "owner"),
@@ -68,7 +68,7 @@ def read_sheet(path: Path, organisation: Organisation, today: date) -> list[Row]
     Raises ``BadInput`` naming file, line, column and what to do, for the first line that is not
     right: nothing is taken from a sheet with a mistake in it. No cell is quoted.
     """
-    lines = list(_lines(path))
+    lines = list(sheet_lines(path))
     head = _heading(path, lines[0]) if lines else {}
     if not {"kind", "date"} <= head.keys():
         raise BadInput("organisation.no_heading", file=safe_name(path.name))
@@ -188,7 +188,7 @@ def _heading(path: Path, cells: list[str]) -> dict[str, int]:
     return found
 
 
-def _lines(path: Path) -> Iterator[list[str]]:
+def sheet_lines(path: Path) -> Iterator[list[str]]:
     try:
         content = path.read_bytes()
         if path.suffix.lower() == ".xlsx":

@@ -22,6 +22,7 @@ from safehands.datasets import Handoff
 from safehands.keys import KeyRing
 from safehands.night import SHANGHAI, Night
 from safehands.pseudonymise import evidence, listing, load, parcels, people, vault
+from safehands.pseudonymise.answers import honour
 from safehands.pseudonymise.corrected import Corrected, corrected_for
 from safehands.pseudonymise.returned import without_unopened
 from safehands.pseudonymise.undated import dated
@@ -131,6 +132,8 @@ def _write(
             batches,
             _start(work.night),
         )
+    if stopped := honour(connection, work.night):
+        counts["consent_ended"] = stopped
     if listed := _list_people(connection, work, kept, folk, held):
         counts["listed"] = counts.get("listed", 0) + listed
     return counts, quality

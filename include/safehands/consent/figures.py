@@ -1,0 +1,65 @@
+"""What the rule book wants to know of notices and consent, counted every night."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import Connection, text
+
+from safehands.installation import Installation
+from safehands.notices import current, load_consent_book, terms_of
+from safehands.notices.compose import ITEMS, missing
+from safehands.rulebook.from_register import record_figure
+from safehands.rulebook.load import load_rulebook
+from safehands.store.register import Owner, owners
+
+__all__ = ["night_figures"]
+
+
+def night_figures(inst: Installation, day: date, run: str) -> None:
+    """Record each owner's figures for ``day``; the same run again replaces its own.
+
+    ``consent.incomplete``: people whom a station's export calls consenting without any answer on
+    record. ``consent.stale``: consents whose terms changed. ``consent.used_after_withdrawal``:
+    people with something left that rested on a consent they took back. ``notice.missing_items``:
+    all of them while no notice holds.
+    """
+    names = load_rulebook(inst.settings.policy).figures
+    for owner in owners(inst.store).values():
+        with inst.store.begin(controller=owner.id) as connection:
+            for name, (number, source) in _numbers(inst, connection, owner, day).items():
+                record_figure(
+                    connection, names, owner, name, number, day=day, run=run, source=source
+                )
+
+
+def _numbers(
+    inst: Installation, connection: Connection, owner: Owner, day: date
+) -> dict[str, tuple[float, str]]:
+    book = load_consent_book(inst.settings.policy, inst.policy)
+    asked = [name for name, one in inst.policy.purposes.items() if one.basis == 1]
+    terms = {name: terms_of(inst.policy, book, name) for name in asked}
+    values = {"day": day, "asked": asked, "terms": [terms[name] for name in asked]}
+    notice = current(connection, owner.id, day)
+    lacking = len(missing(notice.document)) if notice else len(ITEMS)
+    counts = connection.execute(text(_COUNTS), values).one()
+    return {
+        "consent.incomplete": (counts[0], "preference, consent_event"),
+        "consent.stale": (counts[1], "consent_event"),
+        "consent.used_after_withdrawal": (counts[2], "preference, consent_event"),
+        # What rested on a consent goes in the transaction that records its end.
+        "consent.withdrawal_nights": (0 if not counts[2] else 2, "preference, consent_event"),
+        "notice.missing_items": (lacking, "notice_version"),
+    }
+
+
+_COUNTS = (
+    "WITH last AS (SELECT * FROM last_answers(:day) WHERE purpose = ANY (:asked))"
+    " SELECT (SELECT count(*) FROM preference p WHERE p.marketing = 1 AND NOT EXISTS"
+    " (SELECT FROM last a WHERE a.subject_id = p.subject_id)),"
+    " (SELECT count(*) FROM last a WHERE a.kind = 'granted' AND NOT EXISTS (SELECT FROM"
+    " unnest(CAST(:asked AS text[]), CAST(:terms AS text[])) t (purpose, terms)"
+    " WHERE t.purpose = a.purpose AND t.terms = a.terms)),"
+    " (SELECT count(*) FROM last a JOIN preference p USING (subject_id)"
+    " WHERE a.kind <> 'granted' AND (p.marketing = 1 OR p.time_window <> 0))"
+)
