@@ -14,6 +14,7 @@
     │   └── WrongFileType          26   the name says one thing and the bytes another
     ├── QualityGateClosed          30   too many rows break a critical rule
     ├── GateClosed                 31   a rule or threshold stops sharing or a hand-over
+    ├── HandoverRefused            32   a step of a hand-over is not approved or not due
     ├── KeyProblem                 40   a key is missing, wrong, too open or too old
     ├── AccessRefused              45   a person's record may not be opened or changed this way
     ├── RetentionRefused           50   deleting would break a rule, or the clock is not believable
@@ -36,6 +37,7 @@ __all__ = [
     "ContradictoryHeader",
     "EmptyFile",
     "GateClosed",
+    "HandoverRefused",
     "KeyProblem",
     "LedgerBroken",
     "PolicyError",
@@ -148,6 +150,12 @@ class GateClosed(SafehandsError):
     """A rule or a threshold stops sharing or a hand-over."""
 
     exit_code = 31
+
+
+class HandoverRefused(SafehandsError):
+    """A step of a hand-over is not approved, not due or not possible this way."""
+
+    exit_code = 32
 
 
 class KeyProblem(SafehandsError):

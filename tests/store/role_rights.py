@@ -29,6 +29,9 @@ RIGHTS: dict[str, dict[str, str]] = {
     },
     "notice_version": {"pipeline": "s", "officer": "s i", "auditor": "s"},
     "consent_event": {"pipeline": "s", "officer": "s i", "auditor": "s:-subject_id"},
+    "handover": {"pipeline": "s i u:state,changed_at", "officer": "s", "auditor": "s"},
+    "handover_event": {"pipeline": "s i", "officer": "s", "auditor": "s"},
+    "handover_subject": {"pipeline": "s i d u:class", "officer": "s"},
     "access_log": {"pipeline": "s d", "officer": "s i", "auditor": "s:-subject_id"},
     "erasure": {
         "pipeline": "s i u:state,erased_at,counts,epoch,certificate",
@@ -96,6 +99,7 @@ STRICT = frozenset(
         "legal_hold",
         "access_log",
         "consent_event",
+        "handover_subject",
         "erasure_subject",
         "erasure",
         "epoch_turn",

@@ -27,6 +27,7 @@ FATE: dict[str, Fate] = {
     "restriction": "deleted",
     "access_log": "cut",
     "consent_event": "cut",
+    "handover_subject": "deleted",
     "legal_hold": "kept by a hold",
     "erasure_subject": "under the epoch key",
 }
