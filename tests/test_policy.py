@@ -139,6 +139,7 @@ JUDGES = {
     "gates.yaml",
     "matrix.yaml",
     "organisation.yaml",
+    "transfer.yaml",
     "rulebook",
 }
 

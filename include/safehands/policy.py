@@ -164,6 +164,12 @@ class Policy(Frozen):
     base: str
     digest: str
 
+    @property
+    def consent_purposes(self) -> tuple[str, ...]:
+        """Purposes that rest on consent and for which a field is kept (PIPL 13 ¶1(1))."""
+        used = {p for d in self.datasets.values() for f in d.fields.values() for p in f.purposes}
+        return tuple(n for n, one in self.purposes.items() if one.basis == 1 and n in used)
+
     def digest_for(self, station: str, headers: Collection[str]) -> str:
         """Return the digest of what decides how a file with these headers is read.
 

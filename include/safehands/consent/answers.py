@@ -82,7 +82,7 @@ def record(
         return 0
     connection.execute(text(_INSERT), rows)
     day = now.astimezone(SHANGHAI).date()
-    purposes = sorted({a.purpose for a in given if policy.purposes[a.purpose].basis == 1})
+    purposes = sorted({a.purpose for a in given} & set(policy.consent_purposes))
     stopped = sum(
         int(connection.execute(text(_HONOUR), {"purpose": one, "day": day}).scalar_one())
         for one in purposes

@@ -37,7 +37,7 @@ def _numbers(
     inst: Installation, connection: Connection, owner: Owner, day: date
 ) -> dict[str, tuple[float, str]]:
     book = load_consent_book(inst.settings.policy, inst.policy)
-    asked = [name for name, one in inst.policy.purposes.items() if one.basis == 1]
+    asked = list(inst.policy.consent_purposes)
     terms = {name: terms_of(inst.policy, book, name) for name in asked}
     values = {"day": day, "asked": asked, "terms": [terms[name] for name in asked]}
     notice = current(connection, owner.id, day)

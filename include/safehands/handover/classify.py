@@ -66,7 +66,7 @@ def classify(
     values = _values(scope, policy, rules)
     connection.execute(text(_GONE), values)
     connection.execute(text(_WRITE), values)
-    found = dict.fromkeys(CLASSES, 0)
+    found: dict[str, int] = dict.fromkeys(CLASSES, 0)
     for name, number in connection.execute(text(_CLASSES), values):
         found[name] = number
     held = int(connection.execute(text(_HELD), values).scalar_one())
@@ -80,7 +80,7 @@ def preview(
 ) -> dict[str, int]:
     """Return what :func:`classify` would find, and write nothing."""
     query = text(f"SELECT class, count(*) FROM ({_WHO}) found GROUP BY 1")
-    found = dict.fromkeys(CLASSES, 0)
+    found: dict[str, int] = dict.fromkeys(CLASSES, 0)
     for name, number in connection.execute(query, _values(scope, policy, rules)):
         found[str(name)] = number
     return found
@@ -98,9 +98,10 @@ def counts(connection: Connection, scope: Scope) -> dict[str, dict[str, int]]:
         "stations": list(scope.stations),
         "custody_moves": "parcels" in scope.handler
         and scope.mode in ("asset_deal", "statutory_succession"),
+        "entrusted": "parcels" not in scope.handler and scope.mode != "closure",
         "custody_class": "expired" if scope.mode == "closure" else "entrusted",
     }
-    found = {table: dict.fromkeys(CLASSES, 0) for table in _TABLES}
+    found: dict[str, dict[str, int]] = {t: dict.fromkeys(CLASSES, 0) for t in _TABLES}
     for table in _TABLES:
         for name, number in connection.execute(text(_COUNTS[table]), values):
             found[table][str(name)] += int(number)
@@ -197,8 +198,7 @@ _WRITE = (
     " WHERE t.class <> excluded.class"
 )
 _GONE = (
-    "DELETE FROM handover_subject t WHERE t.handover_id = :id"
-    f" AND t.subject_id NOT IN ({_MEMBERS})"
+    f"DELETE FROM handover_subject t WHERE t.handover_id = :id AND t.subject_id NOT IN ({_MEMBERS})"
 )
 _CLASSES = "SELECT class, count(*) FROM handover_subject WHERE handover_id = :id GROUP BY 1"
 _HELD = f"SELECT count(*) FROM subject s JOIN ({_MEMBERS}) m USING (subject_id)"
@@ -206,7 +206,8 @@ _JOIN = " LEFT JOIN handover_subject h ON h.handover_id = :id AND h.subject_id =
 _COUNTS = {
     "subject": _CLASSES,
     "parcel": (
-        "SELECT coalesce(h.class, 'unreachable'), count(*) FROM parcel t"
+        "SELECT CASE WHEN :entrusted AND coalesce(h.class, '') NOT IN ('restricted', 'kept_by_law')"
+        " THEN 'entrusted' ELSE coalesce(h.class, 'unreachable') END, count(*) FROM parcel t"
         f"{_JOIN} WHERE t.station_id = ANY (:stations) GROUP BY 1"
     ),
     "custody": (

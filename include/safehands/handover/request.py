@@ -197,8 +197,8 @@ class HandoverRequest(Frozen):
 def lane(request: HandoverRequest, seller_kind: str) -> tuple[Mode, str]:
     """Return the mode that holds, and why as a message key (empty: the one that was chosen).
 
-    ``seller_kind``: ``company``, ``sole_trader`` or ``unknown`` (stations.yaml). A 个体工商户 has no
-    shares; nothing unproved gets a lighter lane than an asset deal. A closure needs no proof: it
+    ``seller_kind``: ``company``, ``sole_trader`` or ``unknown`` (stations.yaml). A 个体工商户 has
+    no shares; nothing unproved gets a lighter lane than an asset deal. A closure needs no proof: it
     moves nothing.
     """
     chosen = request.transfer_mode

@@ -15,8 +15,8 @@ def honour(connection: Connection, night: Night) -> int:
     An export goes on saying yes for somebody who withdrew. Only an answer of theirs on record
     brings back what the answer before it ended.
     """
-    purposes = [name for name, purpose in night.policy.purposes.items() if purpose.basis == 1]
-    values = [{"purpose": name, "day": night.business_date} for name in purposes]
+    asked = night.policy.consent_purposes
+    values = [{"purpose": name, "day": night.business_date} for name in asked]
     return sum(int(connection.execute(text(_HONOUR), one).scalar_one()) for one in values)
 
 
