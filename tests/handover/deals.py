@@ -124,10 +124,11 @@ def make_deal(inst: Installation) -> Deal:
         collected(f"E{i}", ARRIVED, receiver_phone=PHONES[name], receiver_name="张伟", _file=0)
         for i, name in enumerate(("both", "other"))
     ]
-    world.load(away, stations=[("A", "A2")])
-    world.load([collected("B1", ARRIVED, receiver_phone=PHONES["silent"])], stations=[("B", "B1")])
-    phones = {row["record"]["phone"]: row["subject_id"] for row in world.people()}
-    people = {name: phones[phone] for name, phone in PHONES.items()}
+    world.load(away, stations=("A2",))
+    world.load([collected("B1", ARRIVED, receiver_phone=PHONES["silent"])], stations=("B1",))
+    # What is old is masked already: the last four digits are left.
+    phones = {row["record"]["phone"][-4:]: row["subject_id"] for row in world.people()}
+    people = {name: phones[phone[-4:]] for name, phone in PHONES.items()}
     world.hold(subject=people["held"])
     world.restrict(people["stored"])
     book = load_consent_book(inst.settings.policy, inst.policy)

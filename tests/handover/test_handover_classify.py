@@ -38,7 +38,11 @@ def classes(deal: Deal, asked: Asked, **changes: Any) -> dict[str, str]:
             },
         }
     assert (
-        reconciled(per_table, {**held, "preference": sum(per_table["preference"].values())}) == []
+        reconciled(
+            per_table,
+            {**held, **{t: sum(per_table[t].values()) for t in ("preference", "parcel_held")}},
+        )
+        == []
     )
     assert {name: n for name, n in found.items() if n} == {
         name: n for name, n in per_table["subject"].items() if n

@@ -24,7 +24,7 @@ from safehands.policy import Policy
 
 __all__ = ["Scope", "campaign", "classify", "counts", "preview", "reconciled"]
 
-_TABLES = ("subject", "parcel", "custody", "preference")
+_TABLES = ("subject", "parcel", "parcel_held", "custody", "preference")
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ _MEMBERS = _union(
         " AND p.subject_id IS NOT NULL",
         "SELECT l.token FROM listing l JOIN subject s ON s.controller_id = l.controller_id"
         " AND s.subject_id = l.token WHERE l.station_id = ANY (:stations)",
+        "SELECT h.subject_id FROM stored_at(:stations) h WHERE h.subject_id IS NOT NULL",
         "SELECT s.subject_id FROM subject s WHERE :whole",
     )
 )
@@ -209,6 +210,11 @@ _COUNTS = {
         "SELECT CASE WHEN :entrusted AND coalesce(h.class, '') NOT IN ('restricted', 'kept_by_law')"
         " THEN 'entrusted' ELSE coalesce(h.class, 'unreachable') END, count(*) FROM parcel t"
         f"{_JOIN} WHERE t.station_id = ANY (:stations) GROUP BY 1"
+    ),
+    # Stored parcels stay, whoever moves: law keeps them with the seller.
+    "parcel_held": (
+        "SELECT CASE WHEN h.class = 'restricted' THEN 'restricted' ELSE 'kept_by_law' END,"
+        f" coalesce(sum(t.parcels), 0) FROM stored_at(:stations) t{_JOIN} GROUP BY 1"
     ),
     "custody": (
         "SELECT CASE WHEN h.class IN ('refused', 'restricted', 'kept_by_law', 'minors')"

@@ -107,7 +107,7 @@ def open_handover(inst: Installation, asked: Asked, by: str, now: datetime) -> U
 
 
 def asked_of(inst: Installation, handover: Handover) -> Asked:
-    """Return what was asked for in a hand-over that stands in the store; its mode is the kept one."""
+    """Return what was asked for in a hand-over that stands in the store; in the mode kept."""
     body = {key: value for key, value in handover.request.items() if key != "why"}
     again = ask(inst, HandoverRequest.model_validate(body))
     why = str(handover.request.get("why", ""))
