@@ -136,6 +136,7 @@ JUDGES = {
     "backup.yaml",
     "consent.yaml",
     "notices.yaml",
+    "rights.yaml",
     "gates.yaml",
     "matrix.yaml",
     "organisation.yaml",

@@ -30,6 +30,7 @@ from safehands.keys import RunKey
 from safehands.landing import cut_shards, set_aside, unloaded, without_repeats
 from safehands.night import Night
 from safehands.restore import proving as restoring
+from safehands.rights.figures import rights_figures
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
 from safehands.store.batches import Batch, current_batches
@@ -365,6 +366,7 @@ def report(inst: Installation, head: Head, ready: Mapping[str, Any] | None = Non
     """
     # The rules are checked first: the report reads the verdicts like all other evidence.
     guard.guarded("report", partial(consent.night_figures, inst, head.business_date, head.run))
+    guard.guarded("report", partial(rights_figures, inst, head.business_date, head.run))
     guard.guarded("report", partial(gates.night, inst, head.business_date))
     step = partial(report_step.report, ready=ready)
     work = partial(_whole, inst, head, step)

@@ -32,6 +32,12 @@ RIGHTS: dict[str, dict[str, str]] = {
     "handover": {"pipeline": "s i u:state,changed_at", "officer": "s", "auditor": "s"},
     "handover_event": {"pipeline": "s i", "officer": "s", "auditor": "s"},
     "handover_subject": {"pipeline": "s i d u:class", "officer": "s"},
+    "subject_request": {
+        "pipeline": "s",
+        "officer": "s i u:state,code,code_until,code_tries,identified_at,identified_how,reason,"
+        "conditions,decided_by,decided_at,done_at,outcome",
+        "auditor": "s:-subject_id,code,code_until,code_tries",
+    },
     "access_log": {"pipeline": "s d", "officer": "s i", "auditor": "s:-subject_id"},
     "erasure": {
         "pipeline": "s i u:state,erased_at,counts,epoch,certificate",
@@ -100,6 +106,7 @@ STRICT = frozenset(
         "access_log",
         "consent_event",
         "handover_subject",
+        "subject_request",
         "erasure_subject",
         "erasure",
         "epoch_turn",

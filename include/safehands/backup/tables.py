@@ -78,6 +78,7 @@ DECLARED: dict[str, Split] = {
     "handover": Split(forward=True),
     "handover_event": Split(ids="id", forward=True),
     "handover_subject": Split(controller=True, uuid="subject_id", forward=True),
+    "subject_request": Split(controller=True, forward=True),
     "access_log": Split(ids="id", evidence=True, forward=True),
     "login_controller": Split(forward=True),
     "batch": Split(ids="id"),

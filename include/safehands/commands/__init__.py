@@ -24,6 +24,8 @@ GROUPS: dict[str, str] = {
     "erase": "erase",
     "hold": "hold",
     "vault": "vault",
+    "request": "request",
+    "subject": "subject",
     "notice": "notice",
     "consent": "consent",
     "table": "table",

@@ -28,6 +28,7 @@ FATE: dict[str, Fate] = {
     "access_log": "cut",
     "consent_event": "cut",
     "handover_subject": "deleted",
+    "subject_request": "cut",
     "legal_hold": "kept by a hold",
     "erasure_subject": "under the epoch key",
 }

@@ -11,7 +11,7 @@ import pyrage
 from safehands.errors import KeyProblem
 from safehands.keys.provider import KeyProvider
 
-__all__ = ["decrypt", "encrypt", "identity", "make_identity", "recipient"]
+__all__ = ["decrypt", "encrypt", "identity", "locked", "make_identity", "recipient"]
 
 _NAME = "backup-identity"
 
@@ -44,3 +44,8 @@ def decrypt(data: bytes, secret_identity: str) -> bytes:
         return bytes(pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(secret_identity)]))
     except (pyrage.DecryptError, pyrage.IdentityError):
         raise KeyProblem("keys.does_not_open", id=_NAME) from None
+
+
+def locked(data: bytes, passphrase: str) -> bytes:
+    """Encrypt ``data`` under a passphrase (age's scrypt recipient)."""
+    return bytes(pyrage.passphrase.encrypt(data, passphrase))

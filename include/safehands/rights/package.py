@@ -1,0 +1,84 @@
+"""The answer as a file: a readable page in both languages, JSON and CSV, encrypted with age.
+
+To the person's own age recipient, or under a passphrase that goes another way than the file. Opens
+with the stock ``age`` tool: ``age -d -o answer.zip FILE``. The zip holds ``index.html``,
+``data.json`` (format ``safehands-answer/1``) and one CSV per section.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from safehands.exports import write_csv
+from safehands.keys import age
+from safehands.messages import LANGUAGES, say
+
+__all__ = ["FORMAT", "new_passphrase", "pack", "sealed"]
+
+FORMAT = "safehands-answer/1"
+_STAMP = (1980, 1, 1, 0, 0, 0)
+
+
+def pack(about: Mapping[str, Any], held: Mapping[str, Any]) -> bytes:
+    """Return the zip of an answer; the same content gives the same bytes."""
+    body = {"format": FORMAT, "about": dict(about), "held": dict(held)}
+    parts = {
+        "index.html": _page(about, held),
+        "data.json": json.dumps(body, ensure_ascii=False, indent=1, sort_keys=True).encode(),
+    }
+    for section, rows in held.items():
+        listed = [rows] if isinstance(rows, dict) else rows
+        if listed:
+            parts[f"{section}.csv"] = _csv(listed)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            info = zipfile.ZipInfo(name, _STAMP)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return out.getvalue()
+
+
+def new_passphrase(random: bytes) -> str:
+    """Return a passphrase of 80 bits from ten random bytes, e.g. ``abcd-efgh-ijkl-mnop``."""
+    word = base64.b32encode(random[:10]).decode().lower()
+    return "-".join(word[i : i + 4] for i in range(0, 16, 4))
+
+
+def sealed(packed: bytes, recipient: str, passphrase: str) -> bytes:
+    """Encrypt to ``recipient`` if there is one, else under ``passphrase``."""
+    return age.encrypt(packed, [recipient]) if recipient else age.locked(packed, passphrase)
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    out = io.StringIO(newline="")
+    write_csv(out, [names, *([row.get(name, "") for name in names] for row in rows)])
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def _page(about: Mapping[str, Any], held: Mapping[str, Any]) -> bytes:
+    template = _environment().get_template("answer.html.j2")
+    return template.render(about=about, held=held, languages=LANGUAGES, say=say).encode()
+
+
+@cache
+def _environment() -> Environment:
+    folder = files(__package__) / "templates"
+    name = "answer.html.j2"
+    return Environment(
+        loader=DictLoader({name: (folder / name).read_text(encoding="utf-8")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

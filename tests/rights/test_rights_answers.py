@@ -1,0 +1,181 @@
+"""What a request brings: everything of this person and nothing of anybody else, or the change."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+from rights_desk import ANNA, BY, LATER, TWIN, Desk, held, opened
+
+from nights import NOW
+from safehands.errors import AccessRefused
+from safehands.rights.locate import locate
+
+WHO = ("张伟", ANNA)
+
+
+def test_an_answer_holds_every_record_of_that_person(desk: Desk) -> None:
+    found = held(desk.whole("access"))
+    assert found["person"]["phone"] == ANNA
+    assert len(found["parcels"]) == 3
+    (slip,) = found["waiting"]
+    assert slip["waybill"] == "W3"
+    assert [wish["marketing"] for wish in found["preferences"]] == [1]
+    assert [use["action"] for use in found["uses"]] == ["reveal", "reveal"]
+    assert [one["kind"] for one in found["requests"]] == ["access"]
+
+
+@pytest.mark.parametrize("who", [("张伟", TWIN), ("王小明", LATER)])
+def test_and_none_of_anothers(desk: Desk, who: tuple[str, str]) -> None:
+    """A namesake, and the later holder of a number that was somebody else's."""
+    done = desk.whole("access", who)
+    found = held(done)
+    assert (found["person"]["name"], found["person"]["phone"]) == who
+    assert len(found["parcels"]) == 1
+    assert found["waiting"] == []
+    for name, phone in desk.people:
+        if phone != who[1]:
+            assert all(phone.encode() not in part for part in opened(done).values())
+        if name != who[0]:
+            assert all(name.encode() not in part for part in opened(done).values())
+
+
+def test_the_earlier_holder_of_a_number_gets_only_the_earlier_parcels(desk: Desk) -> None:
+    (name,) = {name for name, phone in desk.people if phone.endswith("0003") and name != "王小明"}
+    earlier = next(who for who in desk.people if who[0] == name)
+    found = held(desk.whole("access", earlier))
+    assert [one["arrived_at"][:7] for one in found["parcels"]] == ["2026-01"]
+
+
+def test_the_page_speaks_both_languages_and_sheets_run_nothing(desk: Desk) -> None:
+    parts = opened(desk.whole("access"))
+    page = parts["index.html"].decode()
+    for words in ("您的个人信息", "Your personal information", "0755-0000", "W3"):
+        assert words in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert b"'=1+1" in parts["waiting.csv"]
+    assert {"index.html", "data.json", "person.csv", "parcels.csv"} <= parts.keys()
+
+
+def test_the_stock_tool_opens_an_answer(desk: Desk, tmp_path: Path) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    done = desk.whole("access", recipient=str(identity.to_public()))
+    assert done.passphrase == ""
+    assert done.file is not None
+    assert done.file.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "key").write_text(str(identity), encoding="utf-8")
+    tool = shutil.which("age")
+    assert tool, "the tests need the tool age"
+    command = [tool, "-d", "-i", tmp_path / "key", "-o", tmp_path / "a.zip", done.file]
+    subprocess.run(command, check=True)
+    assert (tmp_path / "a.zip").read_bytes()[:2] == b"PK"
+
+
+def test_an_explanation_holds_nothing_of_the_person(desk: Desk) -> None:
+    parts = opened(desk.whole("explain"))
+    assert set(parts) == {"index.html", "data.json"}
+    assert all(ANNA.encode() not in part for part in parts.values())
+    assert "营销信息" in parts["index.html"].decode()
+
+
+def test_a_second_try_does_nothing_again(desk: Desk) -> None:
+    request = desk.register("access")
+    desk.confirm(request)
+    desk.grant(request)
+    first = desk.carry_out(request)
+    assert first.file is not None
+    before = first.file.read_bytes()
+    assert desk.carry_out(request).counts == {"already": 1}
+    assert first.file.read_bytes() == before
+
+
+def test_a_correction_stands_against_the_next_export(desk: Desk) -> None:
+    assert desk.whole("correct", field_name="name", value="张玮").counts == {"corrected": 1}
+    from minimised import collected
+    from safehands.rights.requests import find
+
+    desk.world.load([collected("W1", NOW, receiver_phone=ANNA)])
+    names = {row["record"]["phone"]: row["record"]["name"] for row in desk.world.people()}
+    assert names[ANNA] == "张玮"
+    assert find(desk.inst.store, "R-20261124-00000001").outcome == {"corrected": 1}
+
+
+def test_a_correction_without_a_value_stays_open(desk: Desk) -> None:
+    with pytest.raises(AccessRefused) as problem:
+        desk.whole("correct")
+    assert problem.value.key == "rights.value_missing"
+    assert desk.state("R-20261124-00000001").state == "granted"
+
+
+def test_a_deletion_takes_everything_and_the_record_of_it_names_nobody(desk: Desk) -> None:
+    who = desk.people[WHO]
+    desk.whole("access")
+    done = desk.whole("delete")
+    assert done.counts["erased"] == 1
+    assert who not in {row["subject_id"] for row in desk.world.people()}
+    request = desk.state("R-20261124-00000002")
+    assert (request.state, request.subject) == ("done", None)
+    assert desk.state("R-20261124-00000001").subject is None
+    assert desk.people["张伟", TWIN] in {row["subject_id"] for row in desk.world.people()}
+
+
+@pytest.mark.parametrize("kind", ["restrict", "object"])
+def test_a_restriction_hides_the_person(desk: Desk, kind: str) -> None:
+    assert desk.whole(kind).counts == {"restricted": 1}
+    visible = desk.world.rows("SELECT subject_id FROM subject")
+    assert desk.people[WHO] not in {row["subject_id"] for row in visible}
+
+
+def test_a_withdrawal_takes_what_rested_on_consent(desk: Desk) -> None:
+    assert desk.whole("withdraw").counts == {"withdrawn": 1, "stopped": 1}
+    wishes = desk.world.rows("SELECT marketing FROM preference ORDER BY marketing")
+    assert [row["marketing"] for row in wishes] == [0, 1]
+
+
+def test_the_ledger_has_every_step_and_nobody(desk: Desk) -> None:
+    desk.whole("access")
+    entries = [entry for entry in desk.ledger() if '"event":"request"' in entry]
+    states = [state for state in ("registered", "identified", "granted", "done")]
+    for entry, state in zip(entries, states, strict=True):
+        assert f'"state":"{state}"' in entry
+        assert ANNA not in entry
+        assert str(desk.people[WHO]) not in entry
+
+
+def places(desk: Desk, who: tuple[str, str] = WHO) -> dict[str, Any]:
+    owner = desk.world.owner()
+    return {one.name: one for one in locate(desk.inst, owner, desk.people[who], BY, NOW)}
+
+
+def test_where_somebody_is(desk: Desk) -> None:
+    desk.register("access")
+    found = places(desk)
+    assert {name: one.rows for name, one in found.items() if one.certain} == {
+        "subject": 1,
+        "parcel": 3,
+        "custody": 1,
+        "preference": 1,
+        "subject_request": 1,
+    }
+    assert found["parcel"].until is not None
+    assert not found["landing"].certain
+
+
+def test_who_is_stored_only_is_found_too(desk: Desk) -> None:
+    desk.world.restrict(desk.people[WHO])
+    found = places(desk)
+    assert found["restriction"].rows == 1
+    assert found["parcel_held"].rows == 3
+    assert "parcel" not in found
+
+
+def test_nobody_is_nowhere(desk: Desk) -> None:
+    who = desk.people[WHO]
+    desk.whole("delete")
+    with pytest.raises(AccessRefused) as problem:
+        locate(desk.inst, desk.world.owner(), who, BY, NOW)
+    assert problem.value.key == "vault.nobody"
