@@ -139,7 +139,7 @@ def test_a_withdrawal_takes_what_rested_on_consent(desk: Desk) -> None:
 def test_the_ledger_has_every_step_and_nobody(desk: Desk) -> None:
     desk.whole("access")
     entries = [entry for entry in desk.ledger() if '"event":"request"' in entry]
-    states = [state for state in ("registered", "identified", "granted", "done")]
+    states = ("registered", "identified", "granted", "done")
     for entry, state in zip(entries, states, strict=True):
         assert f'"state":"{state}"' in entry
         assert ANNA not in entry
