@@ -16,21 +16,21 @@ __all__ = ["decrypt", "encrypt", "identity", "locked", "make_identity", "recipie
 _NAME = "backup-identity"
 
 
-def make_identity(provider: KeyProvider) -> str:
-    """Make the backup identity unless there is one; return its public recipient."""
-    if not provider.has(_NAME):
-        provider.create(_NAME, str(pyrage.x25519.Identity.generate()).encode())
-    return recipient(provider)
+def make_identity(provider: KeyProvider, name: str = _NAME) -> str:
+    """Make an identity (the backup's) unless there is one; return its public recipient."""
+    if not provider.has(name):
+        provider.create(name, str(pyrage.x25519.Identity.generate()).encode())
+    return recipient(provider, name)
 
 
-def recipient(provider: KeyProvider) -> str:
-    """Return the public recipient (``age1…``) of the backup identity."""
-    return str(pyrage.x25519.Identity.from_str(identity(provider)).to_public())
+def recipient(provider: KeyProvider, name: str = _NAME) -> str:
+    """Return the public recipient (``age1…``) of an identity, by default the backup's."""
+    return str(pyrage.x25519.Identity.from_str(identity(provider, name)).to_public())
 
 
-def identity(provider: KeyProvider) -> str:
-    """Return the secret identity (``AGE-SECRET-KEY-1…``): for prove and restore_drill only."""
-    return provider.get(_NAME).decode()
+def identity(provider: KeyProvider, name: str = _NAME) -> str:
+    """Return a secret identity (``AGE-SECRET-KEY-1…``): for prove, restore_drill and receive."""
+    return provider.get(name).decode()
 
 
 def encrypt(data: bytes, recipients: list[str]) -> bytes:

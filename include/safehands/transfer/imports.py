@@ -1,0 +1,238 @@
+"""Parcels, custody, preferences and consents of a package, written for the buyer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from sqlalchemy import Connection, text
+
+from safehands.keys import KeyRing
+from safehands.pseudonymise.parcels import micros
+from safehands.store import driver
+from safehands.store.bulk import EPOCH_SHIFT, INFINITY, NOBODY, copy_in, uuids
+from safehands.transfer.known import People
+from safehands.transfer.opening import Opened
+
+__all__ = ["Batch", "write_rows"]
+
+Array = npt.NDArray[Any]
+Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The buyer's batch of a package. ``stations``: the seller's code → the buyer's station id."""
+
+    controller: int
+    number: int
+    stations: Mapping[str, int]
+    source: str
+
+
+def write_rows(
+    connection: Connection, ring: KeyRing, found: Opened, people: People, batch: Batch
+) -> dict[str, Counts]:
+    """Write all but the people; return per table ``new``, ``joined`` (known there), ``kept_out``.
+
+    Rows of people whom the buyer keeps out are not written; a parcel or a preference that the
+    buyer has already stays as it is there.
+    """
+    ids = people.id_of()
+    tokens = _tokens(ring, found)
+    return {
+        "parcel": _parcels(connection, found.tables["parcel"], ids, tokens, batch),
+        "custody": _custody(connection, ring, found.tables["custody"], ids, tokens, batch),
+        "preference": _preferences(connection, found.tables["preference"], ids, batch),
+        "consent": _consents(connection, found.tables["consent"], ids, batch),
+    }
+
+
+def _tokens(ring: KeyRing, found: Opened) -> dict[bytes, bytes]:
+    """Return the buyer's own token of each parcel that waits, by its name in the package."""
+    slips, parcels = found.tables["custody"], found.tables["parcel"]
+    carriers = dict(zip(_names(parcels["waybill"]), parcels["carrier"].to_pylist(), strict=True))
+    names = _names(slips["waybill"])
+    of = np.array([carriers[name] for name in names], dtype=np.int16)
+    return dict(zip(names, ring.waybills(of, slips["number"]).tolist(), strict=True))
+
+
+def _names(column: Any) -> list[bytes]:
+    return list(column.to_pylist())
+
+
+def _ids(column: Any, ids: Mapping[bytes, bytes]) -> tuple[Array, Array]:
+    """Return the buyer's ids of a column of names, and which rows are not kept out."""
+    known = column.combine_chunks().dictionary_encode()
+    names = known.dictionary.to_pylist()
+    wanted = uuids([*(ids.get(name, NOBODY) for name in names), NOBODY])
+    inside = np.array([*(name in ids for name in names), True], dtype=bool)
+    place = known.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+    return wanted[place], inside[place]
+
+
+def _parcels(
+    connection: Connection,
+    table: pa.Table,
+    ids: Mapping[bytes, bytes],
+    tokens: Mapping[bytes, bytes],
+    batch: Batch,
+) -> Counts:
+    who, inside = _ids(table["person"], ids)
+    raw = driver(connection)
+    raw.execute(_INCOMING_PARCEL)
+    stations = table["station"].combine_chunks()
+    codes = np.array([batch.stations.get(c, 0) for c in stations.dictionary.to_pylist()])
+    kept = table.filter(pa.array(inside))
+    waybills = uuids([tokens.get(name, name) for name in _names(kept["waybill"])])
+    order = np.argsort(waybills.view(">u8").reshape(-1, 2)[:, 0], kind="stable")
+    columns: list[tuple[Any, Array]] = [
+        ("uuid", waybills),
+        ("uuid", who[inside]),
+        ("i4", codes[stations.indices.to_numpy()][inside]),
+        ("ts", micros(kept["arrived_at"], 0)),
+        ("ts", micros(kept["collected_at"], INFINITY)),
+        ("i4", kept["district"].to_numpy()),
+        *(("i2", kept[name].to_numpy()) for name in _SMALL),
+    ]
+    copy_in(raw, "incoming_parcel", [(kind, values[order]) for kind, values in columns])
+    values = {"controller": batch.controller, "batch": batch.number}
+    new = connection.execute(text(_INSERT_PARCEL), values).rowcount
+    return _counted(len(table), int(inside.sum()), new)
+
+
+def _counted(sent: int, inside: int, new: int) -> Counts:
+    return {"new": new, "joined": inside - new, "kept_out": sent - inside}
+
+
+def _custody(
+    connection: Connection,
+    ring: KeyRing,
+    table: pa.Table,
+    ids: Mapping[bytes, bytes],
+    tokens: Mapping[bytes, bytes],
+    batch: Batch,
+) -> Counts:
+    rows = [r for r in table.to_pylist() if r["person"] is None or r["person"] in ids]
+    names = [tokens[row["waybill"]] for row in rows]
+    owners = [NOBODY if row["person"] is None else ids[row["person"]] for row in rows]
+    keys = _salts(connection, ring, batch, names, owners)
+    sealed = ring.seal("custody", names, keys, [_slip(row) for row in rows])
+    raw = driver(connection)
+    raw.execute(_INCOMING_CUSTODY)
+    times = micros(table["arrived_at"], 0).tolist()
+    arrived = dict(zip(_names(table["waybill"]), times, strict=True))
+    with raw.cursor().copy("COPY incoming_custody FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["uuid", "uuid", "int8", "bytea"])
+        for row, name, owner, blob in zip(rows, names, owners, sealed, strict=True):
+            at = arrived[row["waybill"]] - EPOCH_SHIFT
+            copy.write_row((UUID(bytes=name), UUID(bytes=owner), at, blob))
+    new = connection.execute(text(_INSERT_CUSTODY), {"controller": batch.controller}).rowcount
+    return _counted(len(table), len(rows), new)
+
+
+def _salts(
+    connection: Connection, ring: KeyRing, batch: Batch, names: list[bytes], owners: list[bytes]
+) -> list[bytes]:
+    who = [UUID(bytes=one) for one in sorted({one for one in owners if one != NOBODY})]
+    values = {"who": who, "controller": batch.controller}
+    rows = connection.execute(text(_WRAPPED), values).all()
+    secrets = ring.unwrap_salts([row[0].bytes for row in rows], [row[1] for row in rows])
+    of = {row[0].bytes: secret[:16] for row, secret in zip(rows, secrets, strict=True)}
+    loose = iter(ring.custody_salts(n for n, o in zip(names, owners, strict=True) if o == NOBODY))
+    return [next(loose) if owner == NOBODY else of[owner] for owner in owners]
+
+
+def _slip(row: Mapping[str, Any]) -> bytes:
+    slip = {"code": row["code"], "shelf": row["shelf"], "waybill": row["number"]}
+    return json.dumps(slip, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _preferences(
+    connection: Connection, table: pa.Table, ids: Mapping[bytes, bytes], batch: Batch
+) -> Counts:
+    who, inside = _ids(table["person"], ids)
+    kept = table.filter(pa.array(inside))
+    raw = driver(connection)
+    raw.execute(_INCOMING_PREFERENCE)
+    columns: list[tuple[Any, Array]] = [
+        ("uuid", who[inside]),
+        ("i2", kept["notify_channel"].to_numpy()),
+        ("i2", kept["delivery_choice"].to_numpy()),
+        ("ts", micros(kept["updated_at"], 0)),
+    ]
+    copy_in(raw, "incoming_wish", columns)
+    values = {"controller": batch.controller, "batch": batch.number}
+    new = connection.execute(text(_INSERT_PREFERENCE), values).rowcount
+    return _counted(len(table), int(inside.sum()), new)
+
+
+def _consents(
+    connection: Connection, table: pa.Table, ids: Mapping[bytes, bytes], batch: Batch
+) -> Counts:
+    rows = [row for row in table.to_pylist() if row["person"] in ids]
+    values = [
+        {
+            **{name: row[name] for name in table.column_names if name != "person"},
+            "controller": batch.controller,
+            "who": UUID(bytes=ids[row["person"]]),
+            "source": batch.source,
+        }
+        for row in rows
+    ]
+    if values:
+        connection.execute(text(_INSERT_CONSENT), values)
+    return _counted(len(table), len(rows), len(rows))
+
+
+_SMALL = ("carrier", "status", "weight_band", "tags")
+_NIL = "'00000000-0000-0000-0000-000000000000'"
+_INCOMING_PARCEL = (
+    "CREATE TEMP TABLE incoming_parcel (waybill uuid, subject_id uuid, station_id int,"
+    " arrived_at timestamptz, collected_at timestamptz, district int, carrier int2, status int2,"
+    " weight_band int2, tags int2) ON COMMIT DROP"
+)
+_INSERT_PARCEL = (
+    "INSERT INTO parcel (controller_id, station_id, waybill, subject_id, arrived_at, collected_at,"
+    " district, batch_id, carrier, status, weight_band, tags)"
+    f" SELECT :controller, station_id, waybill, nullif(subject_id, {_NIL}), arrived_at,"
+    " nullif(collected_at, 'infinity'), district, :batch, carrier, status, weight_band, tags"
+    " FROM incoming_parcel ON CONFLICT DO NOTHING"
+)
+_INCOMING_CUSTODY = (
+    "CREATE TEMP TABLE incoming_custody (waybill uuid, subject_id uuid, arrived int8,"
+    " sealed bytea) ON COMMIT DROP"
+)
+_INSERT_CUSTODY = (
+    "INSERT INTO custody (controller_id, waybill, subject_id, arrived_at, sealed)"
+    f" SELECT :controller, waybill, nullif(subject_id, {_NIL}),"
+    " timestamptz '2000-01-01 00:00:00+00' + arrived * interval '1 microsecond', sealed"
+    " FROM incoming_custody ON CONFLICT DO NOTHING"
+)
+_WRAPPED = (
+    "SELECT subject_id, wrapped_salt FROM subject WHERE controller_id = :controller"
+    " AND subject_id = ANY(:who)"
+)
+_INCOMING_PREFERENCE = (
+    "CREATE TEMP TABLE incoming_wish (subject_id uuid, notify_channel int2, delivery_choice int2,"
+    " updated_at timestamptz) ON COMMIT DROP"
+)
+# What rested on a consent to the seller does not come along: marketing is not stated (-1).
+_INSERT_PREFERENCE = (
+    "INSERT INTO preference (controller_id, subject_id, notify_channel, delivery_choice,"
+    " time_window, marketing, updated_at, batch_id)"
+    " SELECT :controller, subject_id, notify_channel, delivery_choice, 0, -1, updated_at, :batch"
+    " FROM incoming_wish ON CONFLICT DO NOTHING"
+)
+_INSERT_CONSENT = (
+    "INSERT INTO consent_event (controller_id, subject_id, kind, purpose, separate, notice, terms,"
+    " channel, evidence, guardian, campaign, valid_until, at, recorded_at, by_whom, source)"
+    " VALUES (:controller, :who, :kind, :purpose, :separate, :notice, :terms, :channel, :evidence,"
+    " :guardian, :campaign, :valid_until, :at, :at, 'handover', :source)"
+)

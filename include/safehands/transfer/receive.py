@@ -1,0 +1,153 @@
+"""Receive a package: verify, then one transaction that gives its rows the buyer's own keys.
+
+Every person gets a new salt and ciphertext under the buyer's data key and a lookup under the
+buyer's epoch; their id at the buyer is their name in the package, which nobody else has. Whom the
+buyer knows stays who they are there: only rows are added. Before the commit all is read back and
+compared with the package to the row. The transaction is the owner role's, as a rotation's is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from safehands import journal
+from safehands.errors import HandoverRefused
+from safehands.ledger import VerifierKey, body_digest
+from safehands.pseudonymise.load import months
+from safehands.pseudonymise.parcels import micros
+from safehands.store import Store, effects, lock
+from safehands.store.register import Owner, open_ring
+from safehands.transfer.imports import Batch, write_rows
+from safehands.transfer.known import People, plain_record, sort_people
+from safehands.transfer.opening import Opened, open_package
+from safehands.transfer.readback import check_people, check_rows
+from safehands.transfer.subjects import write_people
+
+__all__ = ["KIND", "STEP", "Reception", "received", "receive_package"]
+
+STEP, KIND = "handover_receive", "receipt"
+_ROLE = "safehands_owner"
+
+
+@dataclass(frozen=True)
+class Reception:
+    """Who receives, and what they know of the package.
+
+    ``identity``: the buyer's secret age identity. ``signer``: the seller's public key, as the
+    agreement says. ``stations``: the seller's code → the buyer's. ``reissue_days``: of policy.
+    """
+
+    buyer: Owner
+    identity: str
+    signer: VerifierKey
+    stations: Mapping[str, str]
+    reissue_days: int
+    run: str
+    day: date
+
+
+def receive_package(store: Store, sealed: bytes, how: Reception, now: datetime) -> dict[str, Any]:
+    """Import a package once and return the body of the receipt.
+
+    The same package again returns the same body and writes nothing. Raises what
+    :func:`open_package` raises, and ``HandoverRefused`` for a second package of the same
+    hand-over, a station that is not declared, or rows that do not read back as they were sent.
+    """
+    found = open_package(sealed, how.identity, how.signer, how.buyer.code)
+    missing = set(found.manifest["stations"]) - set(how.stations)
+    if missing or set(how.stations.values()) - set(how.buyer.stations):
+        raise HandoverRefused("transfer.station_undeclared", count=max(len(missing), 1))
+    months(store, micros(found.tables["parcel"]["arrived_at"], 0))
+    with store.begin(_ROLE, how.buyer.id) as connection:
+        lock(connection, f"safehands.controller.{how.buyer.id}")
+        claim = effects.Claim(STEP, f"{how.buyer.code}/{found.manifest['handover']}", "", "")
+        before = effects.find(connection, claim)
+        if before is not None:
+            if before["package"] != found.digest:
+                raise HandoverRefused("transfer.another_package")
+            return before
+        body = _import(connection, store, found, how, now)
+        effects.make(connection, claim, body)
+        facts = {k: body[k] for k in ("handover", "package", "received")}
+        digest = body_digest(KIND, body)
+        journal.append(connection, "receive", how.run, now, facts, document=digest)
+    with store.begin() as connection:
+        connection.execute(text("SELECT settle_load()"))
+    return body
+
+
+def received(store: Store, buyer: Owner, handover: str) -> dict[str, Any]:
+    """Return the body of the receipt of a hand-over. Raises ``HandoverRefused`` before it."""
+    with store.begin(controller=buyer.id) as connection:
+        found = effects.find(connection, effects.Claim(STEP, f"{buyer.code}/{handover}", "", ""))
+    if found is None:
+        raise HandoverRefused("transfer.not_received")
+    return found
+
+
+def _import(
+    connection: Connection, store: Store, found: Opened, how: Reception, now: datetime
+) -> dict[str, Any]:
+    ring = open_ring(connection, store.provider, how.buyer)
+    tables = found.tables
+    people = sort_people(connection, ring, tables["person"], how.reissue_days)
+    plain = _records(found)
+    write_people(connection, ring, how.buyer.id, people, plain, tables["person"])
+    batch = _batch(connection, found, how)
+    counts = {"person": _person_counts(people)}
+    counts |= write_rows(connection, ring, found, people, batch)
+    check_people(connection, ring, people, plain)
+    check_rows(connection, batch, counts)
+    manifest = found.manifest
+    return {
+        "handover": manifest["handover"],
+        "seller": manifest["seller"],
+        "buyer": how.buyer.code,
+        "package": found.digest,
+        "root": manifest["root"],
+        "digests": manifest["digests"],
+        "received": counts,
+        "stations": dict(sorted(how.stations.items())),
+        "received_at": now.isoformat(timespec="seconds"),
+        "seller_checkpoint": manifest["checkpoint"],
+    }
+
+
+def _records(found: Opened) -> list[bytes]:
+    table = found.tables["person"]
+    columns = (table[name].to_pylist() for name in ("name", "phone", "address"))
+    return [plain_record(*one) for one in zip(*columns, strict=True)]
+
+
+def _person_counts(people: People) -> dict[str, int]:
+    return {
+        "new": len(people.new),
+        "joined": len(people.joined),
+        "kept_out": len(people.kept_out),
+    }
+
+
+def _batch(connection: Connection, found: Opened, how: Reception) -> Batch:
+    stations = {code: how.buyer.stations[own] for code, own in how.stations.items()}
+    values = {
+        "controller": how.buyer.id,
+        "station": min(stations.values()),
+        "digest": found.digest,
+        "label": f"handover-{found.manifest['handover']}",
+        "run": how.run,
+        "day": how.day,
+    }
+    number = int(connection.execute(text(_BATCH), values).scalar_one())
+    return Batch(how.buyer.id, number, stations, f"handover:{found.manifest['handover']}")
+
+
+_BATCH = (
+    "INSERT INTO batch (controller_id, station_id, file_digest, policy_digest, label, run,"
+    " business_date, state, facts) VALUES (:controller, :station, :digest, '', :label, :run, :day,"
+    " 'loaded', '{}') RETURNING id"
+)

@@ -1,0 +1,103 @@
+"""The identity to the row: held by the seller = the sum of disjoint classes, per table.
+
+Beside the classes of people there are rows of nobody known (``nobody``: history of masked or
+virtual numbers, which is erased; ``transferred`` where the parcel waits at the counter) and rows
+in ``parcel_held``, which law or a hold keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from safehands.errors import HandoverRefused
+
+__all__ = ["Identity", "check_receipt_counts", "held_by_class", "totals"]
+
+Identity = dict[str, dict[str, int]]
+"""table → class → rows."""
+
+
+def held_by_class(connection: Connection, handover: UUID, stations: Sequence[int]) -> Identity:
+    """Return rows per table and class; ``stations`` are the seller's ids.
+
+    The sum of each table is compared with a count of its own that knows no class. Raises
+    ``HandoverRefused`` for a row whose person is in no class, or when the two differ.
+    """
+    values = {"id": handover, "stations": list(stations)}
+    found: Identity = {}
+    for table, query in _BY_CLASS.items():
+        rows = connection.execute(text(query), values).all()
+        found[table] = {str(name): int(count) for name, count in rows}
+        unlisted = found[table].get("unlisted", 0)
+        if unlisted:
+            raise HandoverRefused("transfer.unlisted", table=table, rows=unlisted)
+    for table, query in _WHOLE.items():
+        whole = int(connection.execute(text(query), values).scalar_one())
+        if whole != sum(found[table].values()):
+            total = sum(found[table].values())
+            raise HandoverRefused("transfer.identity", table=table, held=whole, classes=total)
+    return found
+
+
+def totals(identity: Identity) -> dict[str, int]:
+    """Return what the seller holds per table."""
+    return {table: sum(classes.values()) for table, classes in identity.items()}
+
+
+def check_receipt_counts(
+    packaged: Mapping[str, int], received: Mapping[str, Mapping[str, int]]
+) -> None:
+    """Compare what was packaged with what the buyer says became of it, per table.
+
+    ``received``: table → ``new``, ``joined``, ``kept_out``. Raises ``HandoverRefused``.
+    """
+    for table, count in packaged.items():
+        told = sum(received.get(table, {}).values())
+        if told != count:
+            raise HandoverRefused("transfer.receipt_differs", table=table, sent=count, told=told)
+
+
+_CLASS = "coalesce(h.class, CASE WHEN {0}.subject_id IS NULL THEN {1} ELSE 'unlisted' END)"
+_LISTED = (
+    " LEFT JOIN handover_subject h ON h.handover_id = :id AND h.controller_id = {0}.controller_id"
+    " AND h.subject_id = {0}.subject_id"
+)
+_WAITS = (
+    "CASE WHEN EXISTS (SELECT FROM custody c WHERE c.controller_id = p.controller_id"
+    " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at) THEN 'transferred'"
+    " ELSE 'nobody' END"
+)
+_OF = "EXISTS (SELECT FROM handover_subject l WHERE l.handover_id = :id AND l.subject_id = {0})"
+_PARCEL = _CLASS.format("p", _WAITS)
+_SLIP = _CLASS.format("c", "'transferred'")
+_SLIPS = "custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
+_BY_CLASS = {
+    "subject": (
+        "SELECT h.class, count(*) FROM handover_subject h"
+        " JOIN subject s USING (controller_id, subject_id) WHERE h.handover_id = :id GROUP BY 1"
+    ),
+    "parcel": (
+        f"SELECT {_PARCEL}, count(*) FROM parcel p{_LISTED.format('p')}"
+        " WHERE p.station_id = ANY(:stations) GROUP BY 1"
+    ),
+    "custody": (
+        f"SELECT {_SLIP}, count(*) FROM {_SLIPS}{_LISTED.format('c')}"
+        " WHERE p.station_id = ANY(:stations) GROUP BY 1"
+    ),
+    "preference": (
+        "SELECT h.class, count(*) FROM handover_subject h"
+        " JOIN preference f USING (controller_id, subject_id) WHERE h.handover_id = :id GROUP BY 1"
+    ),
+}
+_WHOLE = {
+    "subject": f"SELECT count(*) FROM subject s WHERE {_OF.format('s.subject_id')}",
+    "parcel": "SELECT count(*) FROM parcel WHERE station_id = ANY(:stations)",
+    "custody": (
+        "SELECT count(*) FROM custody WHERE (waybill, arrived_at) IN"
+        " (SELECT waybill, arrived_at FROM parcel WHERE station_id = ANY(:stations))"
+    ),
+    "preference": f"SELECT count(*) FROM preference f WHERE {_OF.format('f.subject_id')}",
+}
