@@ -53,7 +53,7 @@ class Cut:
 
 def request_of(handover: UUID) -> str:
     """Return the id of the erasure request of a hand-over."""
-    return f"HO-{handover.hex[:12]}x"
+    return f"HO-{handover}"
 
 
 def cut_over(

@@ -28,7 +28,7 @@ from safehands.transfer.opening import Opened, open_package
 from safehands.transfer.readback import check_people, check_rows
 from safehands.transfer.subjects import write_people
 
-__all__ = ["KIND", "STEP", "Reception", "received", "receive_package"]
+__all__ = ["KIND", "STEP", "Reception", "receive_package", "received"]
 
 STEP, KIND = "handover_receive", "receipt"
 _ROLE = "safehands_owner"

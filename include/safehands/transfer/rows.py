@@ -82,7 +82,7 @@ def _people(connection: Connection, seen: Seen) -> tuple[pa.Table, dict[bytes, b
 
 
 def _parcels(connection: Connection, seen: Seen) -> pa.Table:
-    query = _bound(connection, _PARCELS, seen)
+    query = _bound(_PARCELS, seen)
     kinds: Any = ("uuid", "uuid", "i4", "ts", "ts", "i4", "i2", "i2", "i2", "i2")
     columns = copy_out(driver(connection), query, kinds)
     who, waybill, station, arrived, collected, *small = columns
@@ -181,7 +181,7 @@ def _table(name: str, columns: dict[str, Any]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _bound(connection: Connection, query: str, seen: Seen) -> str:
+def _bound(query: str, seen: Seen) -> str:
     """Return a query for COPY, which takes no parameters: a UUID and integers alone are put in."""
     stations = ",".join(str(int(one)) for one in seen.stations)
     return query.format(id=UUID(str(seen.handover)), stations=stations)
