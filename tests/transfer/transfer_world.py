@@ -148,7 +148,7 @@ def people_of_a(world: World) -> None:
     rows.append(parcel("WAIT-2", at(2026, 11, 20), receiver_phone=None, receiver_name=None))
     rows.append(collected("LOOSE", at(2026, 11, 3), receiver_phone=None, receiver_name=None))
     world.load(rows, preferences=wishes)
-    world.load([collected("A2-1", at(2026, 11, 5), receiver_phone=PHONES[4])], stations=("A2",))
+    world.load([collected("Z2-1", at(2026, 11, 5), receiver_phone=PHONES[4])], stations=("A2",))
 
 
 _DRAFT = "INSERT INTO handover VALUES (:id, :seller, :mode, 'drafted', '{}', :digest, :now, :now)"
