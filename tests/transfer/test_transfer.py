@@ -50,7 +50,7 @@ def test_what_moves_is_at_the_buyer_and_nowhere_else(deal: Deal) -> None:
         "silent": 3,
         "kept_by_law": 4,
         "served_elsewhere": 5,
-        "nobody": 1,
+        "unreachable": 1,
     }
     assert set(told["gone"].values()) == {0}
     cut = deal.cut()

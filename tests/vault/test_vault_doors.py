@@ -21,6 +21,9 @@ OPENERS = {
     "pseudonymise.undated": "sees whether an undated row says anything new",
     "purge.actions": "masks what is past its time",
     "store.digest": "compares two stores by a keyed digest",
+    "transfer.known": "compares the name with that of the buyer's holder of the number",
+    "transfer.readback": "compares what the buyer wrote with the package",
+    "transfer.rows": "opens who moves, for the sealed package alone",
     "vault.correct": "puts a field right",
     "vault.reveal": "the one door",
     "vault.slips": "the same door for what waits for a person",
@@ -28,6 +31,8 @@ OPENERS = {
 UPKEEP = {
     "rights.locate": "says where a person is, and no value",
     "store.digest": "compares two stores",
+    "transfer.cutover": "erases and restricts what the seller held",
+    "transfer.receipt": "counts them in the identity",
 }
 """Modules that see restricted people; rotation, erasure and restore are named by their packages."""
 
@@ -114,9 +119,13 @@ def test_only_the_door_gives_a_value_to_its_caller() -> None:
         # Tables as they came in, with subject ids in place of some numbers.
         "Corrected",
         "bytes | None",
+        # Ids, lookups and positions.
+        "People",
     }
     assert shown.pop("vault.reveal") == ["Revealed"]
     assert shown.pop("vault.slips") == ["dict[UUID, dict[str, str]]"]
+    # The other door: whole tables, for the sealed package of a hand-over alone.
+    assert shown.pop("transfer.rows") == ["int", "dict[str, pa.Table]"]
     assert {r for found in shown.values() for r in found} - harmless == set()
     # The one text is the store digest, in hex.
     assert [name for name, found in shown.items() if "str" in found] == ["store.digest"]
@@ -135,6 +144,7 @@ def test_nothing_in_the_night_imports_the_door() -> None:
     assert "vault.record" in reached
     assert "vault.reveal" not in reached
     assert "vault.slips" not in reached
+    assert "transfer.rows" not in reached
     assert "vault.correct" not in reached
 
 
@@ -164,3 +174,8 @@ def _top(tree: ast.Module) -> Iterator[ast.AST]:
 def _parents(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def test_only_the_package_of_a_hand_over_reads_whole_tables() -> None:
+    wanted = {name for name, tree in modules() if "transfer.rows" in _imports(tree, lazy=True)}
+    assert wanted == {"transfer.package"}

@@ -60,29 +60,26 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("person", _NAME),
             ("notify_channel", pa.int16()),
             ("delivery_choice", pa.int16()),
+            ("time_window", pa.int16()),
             ("updated_at", _TIME),
         ]
     ),
     "consent": pa.schema(
         [
             ("person", _NAME),
-            ("kind", pa.string()),
             ("purpose", pa.string()),
             ("separate", pa.bool_()),
             ("notice", pa.int32()),
-            ("terms", pa.string()),
-            ("channel", pa.string()),
-            ("evidence", pa.string()),
-            ("guardian", pa.string()),
             ("campaign", pa.string()),
-            ("valid_until", pa.date32()),
             ("at", _TIME),
         ]
     ),
 }
 """``waybill`` of a parcel that waits is only its name in the package: the number stands in
 ``custody`` and the buyer makes its own token from that. A collected parcel's number is not stored
-anywhere, so its name becomes the token: the buyer's own exports will not recognise it."""
+anywhere, so its name becomes the token: the buyer's own exports will not recognise it. ``consent``
+names the basis on which somebody moves; the proof of the answer stays with the seller, whose burden
+it is (PIPL 69)."""
 
 TABLES = tuple(SCHEMAS)
 
@@ -129,8 +126,8 @@ FATE: dict[str, dict[str, Fate]] = {
         "subject_id": "named anew",
         "notify_channel": "as it is",
         "delivery_choice": "as it is",
-        # These rest on a consent that was given to the seller: the buyer asks for its own.
-        "time_window": "stays",
+        "time_window": "as it is",
+        # Rests on a consent that was given to the seller: the buyer asks for its own (PIPL 14).
         "marketing": "stays",
         "updated_at": "as it is",
         "batch_id": "made by the buyer",

@@ -165,6 +165,7 @@ def _preferences(
         ("uuid", who[inside]),
         ("i2", kept["notify_channel"].to_numpy()),
         ("i2", kept["delivery_choice"].to_numpy()),
+        ("i2", kept["time_window"].to_numpy()),
         ("ts", micros(kept["updated_at"], 0)),
     ]
     copy_in(raw, "incoming_wish", columns)
@@ -221,18 +222,20 @@ _WRAPPED = (
 )
 _INCOMING_PREFERENCE = (
     "CREATE TEMP TABLE incoming_wish (subject_id uuid, notify_channel int2, delivery_choice int2,"
-    " updated_at timestamptz) ON COMMIT DROP"
+    " time_window int2, updated_at timestamptz) ON COMMIT DROP"
 )
 # What rested on a consent to the seller does not come along: marketing is not stated (-1).
 _INSERT_PREFERENCE = (
     "INSERT INTO preference (controller_id, subject_id, notify_channel, delivery_choice,"
     " time_window, marketing, updated_at, batch_id)"
-    " SELECT :controller, subject_id, notify_channel, delivery_choice, 0, -1, updated_at, :batch"
+    " SELECT :controller, subject_id, notify_channel, delivery_choice, time_window, -1,"
+    " updated_at, :batch"
     " FROM incoming_wish ON CONFLICT DO NOTHING"
 )
+# The terms are the seller's, so this is no consent to a purpose of the buyer's own.
 _INSERT_CONSENT = (
     "INSERT INTO consent_event (controller_id, subject_id, kind, purpose, separate, notice, terms,"
-    " channel, evidence, guardian, campaign, valid_until, at, recorded_at, by_whom, source)"
-    " VALUES (:controller, :who, :kind, :purpose, :separate, :notice, :terms, :channel, :evidence,"
-    " :guardian, :campaign, :valid_until, :at, :at, 'handover', :source)"
+    " channel, evidence, guardian, campaign, at, recorded_at, by_whom, source)"
+    " VALUES (:controller, :who, 'granted', :purpose, :separate, :notice, :source, 'handover',"
+    " :source, '', :campaign, :at, :at, 'handover', :source)"
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from safehands.store import driver
 from safehands.store.bulk import copy_in
 from safehands.vault.record import opened, was_called
 
-__all__ = ["People", "plain_record", "sort_people"]
+__all__ = ["People", "sort_people"]
 
 _DAY = 86_400_000_000
 
@@ -129,12 +128,6 @@ def _sought(connection: Connection, name: str, values: npt.NDArray[np.void]) -> 
     raw.execute(f"CREATE TEMP TABLE {name} (token uuid) ON COMMIT DROP".encode())
     copy_in(raw, f"{name} (token)", [("uuid", values)])
     raw.execute(f"ANALYZE {name}".encode())
-
-
-def plain_record(name: str, phone: str, address: str) -> bytes:
-    """Return a person's record as it is sealed: canonical JSON."""
-    record = {"address": address, "name": name, "phone": phone}
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 _HOLDERS = (

@@ -140,7 +140,7 @@ def _manifest(
         "counts": {name: tables[name].num_rows for name in TABLES},
         "digests": digests,
         "root": merkle_root(digests),
-        "consents": _by_kind(tables["consent"]),
+        "consents": _by_purpose(tables["consent"]),
         "open_requests": [dict(one) for one in order.open_requests],
         "clocks": _clocks(tables["parcel"]),
         "notices": [{"number": n, "digest": d, "valid_from": str(v)} for n, d, v in notices],
@@ -153,8 +153,8 @@ def _types(schema: pa.Schema) -> dict[str, str]:
     return {field.name: str(field.type) for field in schema}
 
 
-def _by_kind(consents: pa.Table) -> dict[str, int]:
-    counted = consents.column("kind").value_counts().to_pylist()
+def _by_purpose(consents: pa.Table) -> dict[str, int]:
+    counted = consents.column("purpose").value_counts().to_pylist()
     return {one["values"]: one["counts"] for one in counted}
 
 

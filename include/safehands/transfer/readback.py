@@ -69,6 +69,7 @@ _SAME = {
         "SELECT count(*) FROM incoming_wish i JOIN preference f"
         " ON f.controller_id = :controller AND f.subject_id = i.subject_id"
         " WHERE f.batch_id = :batch AND f.updated_at = i.updated_at"
-        " AND (f.notify_channel, f.delivery_choice) = (i.notify_channel, i.delivery_choice)"
+        " AND (f.notify_channel, f.delivery_choice, f.time_window)"
+        " = (i.notify_channel, i.delivery_choice, i.time_window)"
     ),
 }

@@ -8,6 +8,7 @@ compared with the package to the row. The transaction is the owner role's, as a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,7 +24,7 @@ from safehands.pseudonymise.parcels import micros
 from safehands.store import Store, effects, lock
 from safehands.store.register import Owner, open_ring
 from safehands.transfer.imports import Batch, write_rows
-from safehands.transfer.known import People, plain_record, sort_people
+from safehands.transfer.known import People, sort_people
 from safehands.transfer.opening import Opened, open_package
 from safehands.transfer.readback import check_people, check_rows
 from safehands.transfer.subjects import write_people
@@ -121,7 +122,12 @@ def _import(
 def _records(found: Opened) -> list[bytes]:
     table = found.tables["person"]
     columns = (table[name].to_pylist() for name in ("name", "phone", "address"))
-    return [plain_record(*one) for one in zip(*columns, strict=True)]
+    return [_plain(*one) for one in zip(*columns, strict=True)]
+
+
+def _plain(name: str, phone: str, address: str) -> bytes:
+    record = {"address": address, "name": name, "phone": phone}
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _person_counts(people: People) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """The identity to the row: held by the seller = the sum of disjoint classes, per table.
 
-Beside the classes of people there are rows of nobody known (``nobody``: history of masked or
-virtual numbers, which is erased; ``transferred`` where the parcel waits at the counter) and rows
-in ``parcel_held``, which law or a hold keeps.
+A row of nobody known (masked or virtual number) counts as ``unreachable``. A parcel that waits at
+the counter counts as ``transferred`` unless its person refused, or it is entrusted, restricted or
+held: without its person where that one does not move.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from sqlalchemy import Connection, text
 
 from safehands.errors import HandoverRefused
 
-__all__ = ["Identity", "check_receipt_counts", "held_by_class", "totals"]
+__all__ = ["SLIP_STAYS", "Identity", "check_receipt_counts", "held_by_class", "totals"]
+
+SLIP_STAYS = "('refused', 'entrusted', 'restricted', 'kept_by_law', 'minors')"
+"""Whose waiting parcels are collected or given back first; all others' go along."""
 
 Identity = dict[str, dict[str, int]]
 """table → class → rows."""
@@ -60,19 +63,22 @@ def check_receipt_counts(
             raise HandoverRefused("transfer.receipt_differs", table=table, sent=count, told=told)
 
 
-_CLASS = "coalesce(h.class, CASE WHEN {0}.subject_id IS NULL THEN {1} ELSE 'unlisted' END)"
 _LISTED = (
     " LEFT JOIN handover_subject h ON h.handover_id = :id AND h.controller_id = {0}.controller_id"
     " AND h.subject_id = {0}.subject_id"
 )
+_CLASS = (
+    "CASE WHEN {0}.subject_id IS NOT NULL AND h.class IS NULL THEN 'unlisted'"
+    f" WHEN coalesce(h.class, '') NOT IN {SLIP_STAYS} AND {{1}} THEN 'transferred'"
+    " ELSE coalesce(h.class, 'unreachable') END"
+)
 _WAITS = (
-    "CASE WHEN EXISTS (SELECT FROM custody c WHERE c.controller_id = p.controller_id"
-    " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at) THEN 'transferred'"
-    " ELSE 'nobody' END"
+    "EXISTS (SELECT FROM custody c WHERE c.controller_id = p.controller_id"
+    " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at)"
 )
 _OF = "EXISTS (SELECT FROM handover_subject l WHERE l.handover_id = :id AND l.subject_id = {0})"
 _PARCEL = _CLASS.format("p", _WAITS)
-_SLIP = _CLASS.format("c", "'transferred'")
+_SLIP = _CLASS.format("c", "true")
 _SLIPS = "custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
 _BY_CLASS = {
     "subject": (

@@ -21,6 +21,7 @@ from safehands.keys.pairing import PairKey
 from safehands.store import driver
 from safehands.store.bulk import INFINITY, NOBODY, copy_out
 from safehands.transfer.contents import SCHEMAS
+from safehands.transfer.reconcile import SLIP_STAYS
 
 __all__ = ["Seen", "read_tables", "take_out_masked"]
 
@@ -52,17 +53,16 @@ def take_out_masked(connection: Connection, handover: UUID) -> int:
 
 def read_tables(connection: Connection, seen: Seen) -> dict[str, pa.Table]:
     """Return the package's tables; every person and parcel under its new name."""
-    people, salts = _people(connection, seen)
     return {
-        "person": people,
+        "person": _people(connection, seen),
         "parcel": _parcels(connection, seen),
-        "custody": _custody(connection, seen, salts),
+        "custody": _custody(connection, seen),
         "preference": _preferences(connection, seen),
         "consent": _consents(connection, seen),
     }
 
 
-def _people(connection: Connection, seen: Seen) -> tuple[pa.Table, dict[bytes, bytes]]:
+def _people(connection: Connection, seen: Seen) -> pa.Table:
     cursor: Any = driver(connection).cursor(binary=True)
     rows = cursor.execute(_PEOPLE, seen.values).fetchall()
     ids = [row[0].bytes for row in rows]
@@ -78,7 +78,7 @@ def _people(connection: Connection, seen: Seen) -> tuple[pa.Table, dict[bytes, b
         "first_seen": _times(np.array([row[3] for row in rows], dtype=np.int64)),
         "last_seen": _times(np.array([row[4] for row in rows], dtype=np.int64)),
     }
-    return _table("person", columns), dict(zip(ids, salts, strict=True))
+    return _table("person", columns)
 
 
 def _parcels(connection: Connection, seen: Seen) -> pa.Table:
@@ -116,14 +116,17 @@ def _named(seen: Seen, who: Array) -> pa.Array:
     return names.take(pa.array(place))
 
 
-def _custody(connection: Connection, seen: Seen, salts: dict[bytes, bytes]) -> pa.Table:
+def _custody(connection: Connection, seen: Seen) -> pa.Table:
     cursor: Any = driver(connection).cursor(binary=True)
     rows = cursor.execute(_CUSTODY, seen.values).fetchall()
     tokens = [row[1].bytes for row in rows]
+    held = [row for row in rows if row[4] is not None]
+    secrets = seen.ring.unwrap_salts([row[4].bytes for row in held], [row[5] for row in held])
+    own = iter(secrets)
     loose = iter(
-        seen.ring.custody_salts(t for t, row in zip(tokens, rows, strict=True) if row[0] is None)
+        seen.ring.custody_salts(t for t, row in zip(tokens, rows, strict=True) if row[4] is None)
     )
-    keys = [next(loose) if row[0] is None else salts[row[0].bytes] for row in rows]
+    keys = [next(loose) if row[4] is None else next(own)[:16] for row in rows]
     plain = [
         json.loads(p) for p in seen.ring.unseal("custody", tokens, keys, [row[3] for row in rows])
     ]
@@ -144,7 +147,8 @@ def _preferences(connection: Connection, seen: Seen) -> pa.Table:
         "person": _optional(seen, [row[0] for row in rows]),
         "notify_channel": [row[1] for row in rows],
         "delivery_choice": [row[2] for row in rows],
-        "updated_at": [row[3] for row in rows],
+        "time_window": [row[3] for row in rows],
+        "updated_at": [row[4] for row in rows],
     }
     return _table("preference", filled)
 
@@ -203,31 +207,37 @@ _PEOPLE = (
     + _MOVES.format("subject", "%(id)s")
     + " ORDER BY subject_id"
 )
-# What waits at the counter and is of nobody known goes along: nothing may become uncollectable.
+# What waits at the counter goes for the contract's sake (PIPL 13 ¶1(2)), so that nothing becomes
+# uncollectable: with its person, or as a parcel of nobody where the person does not move.
+_NOBODY = "'00000000-0000-0000-0000-000000000000'"
+_WHO = "CASE WHEN h.class = 'transferred' THEN {0}.subject_id END"
+_SLIP_MOVES = "coalesce(h.class, 'transferred') NOT IN " + SLIP_STAYS
 _PARCELS = (
-    "SELECT coalesce(p.subject_id, '00000000-0000-0000-0000-000000000000'), p.waybill,"
+    f"SELECT coalesce({_WHO.format('p')}, {_NOBODY}), p.waybill,"
     " p.station_id, p.arrived_at, coalesce(p.collected_at, 'infinity'), p.district, p.carrier,"
     " p.status, p.weight_band, p.tags FROM parcel p LEFT JOIN handover_subject h"
     " ON h.handover_id = '{id}' AND h.controller_id = p.controller_id"
     " AND h.subject_id = p.subject_id WHERE p.station_id IN ({stations})"
-    " AND (h.class = 'transferred' OR (p.subject_id IS NULL AND EXISTS (SELECT FROM custody c"
+    f" AND (h.class = 'transferred' OR ({_SLIP_MOVES} AND EXISTS (SELECT FROM custody c"
     " WHERE c.controller_id = p.controller_id AND c.waybill = p.waybill"
     " AND c.arrived_at = p.arrived_at))) ORDER BY p.waybill, p.arrived_at"
 )
 _CUSTODY = (
-    f"SELECT c.subject_id, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed"
+    f"SELECT {_WHO.format('c')}, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed,"
+    " c.subject_id, s.wrapped_salt"
     " FROM custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
+    " LEFT JOIN subject s ON s.controller_id = c.controller_id AND s.subject_id = c.subject_id"
     " LEFT JOIN handover_subject h ON h.handover_id = %(id)s"
     " AND h.controller_id = c.controller_id AND h.subject_id = c.subject_id"
-    " WHERE p.station_id = ANY(%(stations)s)"
-    " AND (c.subject_id IS NULL OR h.class = 'transferred') ORDER BY c.waybill"
+    f" WHERE p.station_id = ANY(%(stations)s) AND {_SLIP_MOVES} ORDER BY c.waybill"
 )
 _PREFERENCES = (
-    "SELECT subject_id, notify_channel, delivery_choice, updated_at "
+    "SELECT subject_id, notify_channel, delivery_choice, time_window, updated_at "
     + _MOVES.format("preference", ":id")
     + " ORDER BY subject_id"
 )
 _CONSENTS = (
-    "SELECT subject_id, kind, purpose, separate, notice, terms, channel, evidence, guardian,"
-    " campaign, valid_until, at " + _MOVES.format("consent_event", ":id") + " ORDER BY t.id"
+    "SELECT DISTINCT ON (subject_id, t.purpose) subject_id, t.purpose, t.separate, t.notice,"
+    " t.campaign, t.at " + _MOVES.format("consent_event", ":id") + " AND t.kind = 'granted'"
+    " ORDER BY subject_id, t.purpose, t.at DESC, t.id DESC"
 )
