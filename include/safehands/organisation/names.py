@@ -67,4 +67,10 @@ _NEEDED = (
     " JOIN controller c ON c.id = e.controller_id WHERE e.valid_until >= :before"
     " UNION SELECT c.code, f.opened FROM finding f JOIN controller c ON c.id = f.controller_id"
     " WHERE coalesce(f.closed, 'infinity') >= :before"
+    # Who judged is kept with an assessment: open ones, and those signed since.
+    " UNION SELECT c.code, n.day FROM (SELECT pipia_id, controller_id, day FROM pipia_answer"
+    " UNION SELECT pipia_id, controller_id, day FROM pipia_event) n"
+    " JOIN controller c ON c.id = n.controller_id LEFT JOIN pipia_event s"
+    " ON s.pipia_id = n.pipia_id AND s.kind = 'signed'"
+    " WHERE coalesce(s.day, 'infinity') >= :before"
 )

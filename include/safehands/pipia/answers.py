@@ -79,8 +79,10 @@ class Risk:
 
 def kept_facts(question: Question, facts: Facts) -> dict[str, float | None]:
     """Return the numbers that an answer given now is kept with."""
-    return {a.measure: facts[a.measure].number if a.measure in facts else None
-            for a in question.evidence}
+    return {
+        a.measure: facts[a.measure].number if a.measure in facts else None
+        for a in question.evidence
+    }
 
 
 def fill(

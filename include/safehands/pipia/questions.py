@@ -153,7 +153,7 @@ class Questions(Frozen):
 
 
 def load_questions(folder: Path, books: Books) -> Questions:
-    """Read ``pipia.yaml``. Raises ``PolicyError`` for a law, rule, measure or group nobody knows."""
+    """Read ``pipia.yaml``. Raises ``PolicyError`` for a name that nobody knows."""
     path = folder / "pipia.yaml"
     found = checked(Questions, read_yaml(path), path.name, "-")
     for block, what, why in _unknown(found, books):
@@ -163,9 +163,13 @@ def load_questions(folder: Path, books: Books) -> Questions:
 
 def _unknown(found: Questions, books: Books) -> Iterator[tuple[str, str, str]]:
     matrix = books.matrices.impact_assessment
-    labelled = [*found.occasions.items(), *found.parts.items(), *found.questions.items()]
-    for name, block in labelled:
-        for words in block.cites:
+    blocks: list[tuple[str, tuple[str, ...]]] = [
+        *((name, occasion.cites) for name, occasion in found.occasions.items()),
+        *((name, part.cites) for name, part in found.parts.items()),
+        *((name, question.cites) for name, question in found.questions.items()),
+    ]
+    for name, cites in blocks:
+        for words in cites:
             if Cite.of(words).law not in books.rules.laws:
                 yield name, words, "there is no such law"
     for name, question in found.questions.items():

@@ -31,6 +31,8 @@ CIPHERTEXT: dict[tuple[str, str], Under] = {
     ("quarantine", "sealed"): "day",
     ("control_evidence", "sealed"): "day",
     ("finding", "sealed"): "day",
+    ("pipia_answer", "sealed"): "day",
+    ("pipia_event", "sealed"): "day",
 }
 
 _FOUND = (
