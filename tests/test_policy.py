@@ -140,6 +140,7 @@ JUDGES = {
     "gates.yaml",
     "matrix.yaml",
     "organisation.yaml",
+    "pipia.yaml",
     "transfer.yaml",
     "rulebook",
 }
