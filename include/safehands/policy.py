@@ -77,7 +77,10 @@ CellType = Literal[
 
 
 class FieldRule(Frozen):
-    """What one field of one dataset is and what happens to it."""
+    """What one field of one dataset is and what happens to it.
+
+    ``tells``: what of a child under fourteen the door learns from a field that is then dropped.
+    """
 
     type: CellType
     codes: str | None = None
@@ -88,6 +91,7 @@ class FieldRule(Frozen):
     purposes: tuple[str, ...]
     keep_for: str
     treatment: Treatment
+    tells: Literal["birth", "id", "guardian"] | None = None
 
 
 class Dataset(Frozen):
@@ -346,4 +350,6 @@ def _check_field(policy: Policy, where: str, rule: FieldRule) -> None:
     if rule.codes is not None and rule.codes not in policy.codes:
         raise PolicyError("policy.unknown_name", where=where, name=rule.codes)
     if bool(rule.purposes) == (rule.treatment == "drop"):
+        raise PolicyError("policy.purpose_and_drop", where=where)
+    if rule.tells is not None and rule.treatment != "drop":
         raise PolicyError("policy.purpose_and_drop", where=where)

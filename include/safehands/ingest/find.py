@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections import Counter
@@ -42,7 +43,8 @@ class Found:
     """A table in a sheet. ``columns``: kept field → positions; ``parts``: address part → position.
 
     ``words``: field → what its header says the codes mean. ``dropped`` are declared fields that
-    are not read; ``undeclared`` are positions of columns that policy does not know.
+    are not kept; ``undeclared`` are positions of columns that policy does not know. ``ages``: what
+    a dropped column tells of a child → its position.
     """
 
     dataset: str
@@ -54,6 +56,7 @@ class Found:
     dropped: tuple[str, ...]
     undeclared: tuple[int, ...]
     recipient: int | None = None
+    ages: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def first(self) -> int:
@@ -74,7 +77,7 @@ class Found:
         """Positions to read: those of kept fields, and the first, where totals are labelled."""
         kept = {i for positions in self.columns.values() for i in positions}
         held = () if self.recipient is None else (self.recipient,)
-        return sorted({0, *kept, *held, *self.parts.values()})
+        return sorted({0, *kept, *held, *self.parts.values(), *self.ages.values()})
 
     @property
     def undeclared_letters(self) -> list[str]:
@@ -254,6 +257,7 @@ def _found(best: _Guess, head: Sequence[Line], policy: Policy) -> Found:
         tuple(dropped),
         tuple(unknown),
         first.get(RECIPIENT),
+        {str(rules[f].tells): i for f, i in first.items() if f in rules and rules[f].tells},
     )
 
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from safehands.artifacts import write_artifact
 from safehands.datasets import Artifact, Handoff, Problem, Shard, SourceFile, safe_name
 from safehands.errors import BadInput, EmptyFile, TruncatedFile, UnknownHeader, WrongEncoding
+from safehands.ingest.ages import RULE, children
 from safehands.ingest.cells import Cells, arrow_type, convert, faults, join_parts
 from safehands.ingest.databases import open_database
 from safehands.ingest.find import (
@@ -192,7 +193,7 @@ class FileReader:
 
     def __init__(self, file: SourceFile, index: int, night: Night, opened: Opened) -> None:
         self._file, self._index, self._policy = file, index, night.policy
-        self._opened = opened
+        self._opened, self._day = opened, night.business_date
         self._result = Read()
 
     def read(self) -> Read:
@@ -245,6 +246,10 @@ class FileReader:
                 continue
             cells[name] = self._convert(name, column, found)
             self._result.unknown.update({name: cells[name].unknown} if cells[name].unknown else {})
+        ages = {kind: batch.columns[place] for kind, place in found.ages.items()}
+        young = children(ages, self._policy.codes["flag"], self._day)
+        if young is not None:
+            cells[RULE] = Cells(pa.nulls(len(batch.rows)), faults={RULE: young})
         good = rows.quarantine(batch, raw, cells, self._result.reasons)
         self._result.tables.setdefault(found.dataset, []).append(
             self._canonical(batch, cells, good, found, rows)

@@ -53,8 +53,9 @@ class Cells:
         raise TypeError("a waiting row does not leave the process")
 
 
-UNREADABLE = ("row_width", "row_unreadable")
-"""Rules of rows whose cells could not be told apart: only a new export brings them back."""
+UNREADABLE = ("row_width", "row_unreadable", "minor_without_guardian")
+"""Rules of rows that only a new export brings back: their cells could not be told apart, or what
+would have to be known about a child was never kept."""
 
 
 def listed(
