@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-__all__ = ["BACKUP", "DRILL", "REPORT", "STORE"]
+__all__ = ["ASSESSMENT", "BACKUP", "DRILL", "REPORT", "STORE"]
 
 STORE = Asset(name="store", uri="safehands://store", group="safehands")
 BACKUP = Asset(name="backup", uri="safehands://backup", group="safehands")
 REPORT = Asset(name="report", uri="safehands://report", group="safehands")
 DRILL = Asset(name="restore_drill", uri="safehands://restore_drill", group="safehands")
+ASSESSMENT = Asset(name="risk_assessment", uri="safehands://risk_assessment", group="safehands")

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-IDS = {"nightly_governance", "restore_drill"}
+IDS = {"nightly_governance", "restore_drill", "risk_assessment"}
 FORMS = {
     "nightly_governance": {"business_date", "landing"},
     "restore_drill": {"business_date"},
+    "risk_assessment": {"business_date", "full"},
 }
 ALLOWED = {"__future__", "airflow.sdk", "datetime", "pendulum", "typing"}
 

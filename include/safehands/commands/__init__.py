@@ -19,6 +19,7 @@ GROUPS: dict[str, str] = {
     "evidence": "evidence",
     "findings": "findings",
     "risk": "risk",
+    "assess": "assess",
     "quarantine": "quarantine",
     "keys": "keys",
     "erase": "erase",
