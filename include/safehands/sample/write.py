@@ -123,11 +123,21 @@ def _stations() -> bytes:
 _HANDLER = {"role": "handler"}
 
 
+_CONTACT = "柜台；电话 000-0000 0000（虚构）"
+
+
 def _controller(
     code: str, name: str, kind: str, parcels: dict[str, str], stations: list[dict[str, str]]
 ) -> dict[str, Any]:
     sets = {"parcels": parcels, "customers": _HANDLER, "preferences": _HANDLER}
-    return {"code": code, "name": name, "kind": kind, "record_sets": sets, "stations": stations}
+    return {
+        "code": code,
+        "name": name,
+        "kind": kind,
+        "contact": _CONTACT,
+        "record_sets": sets,
+        "stations": stations,
+    }
 
 
 def _station(code: str, name: str) -> dict[str, str]:
