@@ -38,6 +38,12 @@ RIGHTS: dict[str, dict[str, str]] = {
         "conditions,decided_by,decided_at,done_at,outcome",
         "auditor": "s:-subject_id,code,code_until,code_tries",
     },
+    "agreement": {"officer": "s i", "auditor": "s"},
+    "disclosure": {"officer": "s i", "auditor": "s"},
+    "disclosure_subject": {"officer": "s i u:state,token,changed_at"},
+    "incident": {"officer": "s i", "auditor": "s"},
+    "incident_event": {"officer": "s i", "auditor": "s"},
+    "complaint": {"officer": "s i u:answered_at,outcome", "auditor": "s:-subject_id"},
     "access_log": {"pipeline": "s d", "officer": "s i", "auditor": "s:-subject_id"},
     "erasure": {
         "pipeline": "s i u:state,erased_at,counts,epoch,certificate",

@@ -146,6 +146,7 @@ def test_functions_are_for_those_who_need_them(store: Store, role: str) -> None:
     shared = {"bound_controller"}
     officer = {"restrict_subject", "restrict_subjects", "release_subjects", "restriction_of"}
     officer |= {"renumber_subject", "last_answers", "lawful_basis", "honour_answers"}
+    officer |= {"affected_people"}
     if role == "safehands_officer":
         assert found == shared | officer
     elif role != "safehands_pipeline":

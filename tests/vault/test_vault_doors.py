@@ -24,6 +24,7 @@ OPENERS = {
     "transfer.known": "compares the name with that of the buyer's holder of the number",
     "transfer.readback": "compares what the buyer wrote with the package",
     "transfer.rows": "opens who moves, for the sealed package alone",
+    "vault.contacts": "the bulk door: files for recipients and notices of incidents",
     "vault.correct": "puts a field right",
     "vault.reveal": "the one door",
     "vault.slips": "the same door for what waits for a person",
@@ -123,6 +124,7 @@ def test_only_the_door_gives_a_value_to_its_caller() -> None:
         "People",
     }
     assert shown.pop("vault.reveal") == ["Revealed"]
+    assert shown.pop("vault.contacts") == ["dict[UUID, Record]"]
     assert shown.pop("vault.slips") == ["dict[UUID, dict[str, str]]"]
     # The other door: whole tables, for the sealed package of a hand-over alone.
     assert shown.pop("transfer.rows") == ["int", "dict[str, pa.Table]"]
@@ -145,12 +147,15 @@ def test_nothing_in_the_night_imports_the_door() -> None:
     assert "vault.reveal" not in reached
     assert "vault.slips" not in reached
     assert "transfer.rows" not in reached
+    assert "vault.contacts" not in reached
     assert "vault.correct" not in reached
 
 
 def test_one_command_and_the_answer_to_a_request_import_the_door() -> None:
     wanted = {name for name, tree in modules() if "vault.reveal" in _imports(tree, lazy=True)}
     assert wanted == {"commands.vault", "rights.gather"}
+    bulk = {name for name, tree in modules() if "vault.contacts" in _imports(tree, lazy=True)}
+    assert bulk == {"incidents.drafts", "sharing.plan"}
 
 
 def _imports(tree: ast.Module, lazy: bool = False) -> set[str]:

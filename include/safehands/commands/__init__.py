@@ -29,6 +29,9 @@ GROUPS: dict[str, str] = {
     "subject": "subject",
     "notice": "notice",
     "consent": "consent",
+    "share": "share",
+    "incident": "incident",
+    "complaint": "complaint",
     "table": "table",
     "inspect": "inspect",
 }

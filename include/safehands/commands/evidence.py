@@ -31,10 +31,25 @@ def command(lang: str) -> click.Command:
         "size": (_size, [json_option(lang)]),
         "inventory": (_inventory, []),
         "processing": (_processing, []),
+        "pack": (_pack, _pack_form(lang)),
     }
     for name, (work, params) in leaves.items():
         group.add_command(leaf(name, lang, f"evidence.{name}", work, *params))
     return group
+
+
+def _pack_form(lang: str) -> list[click.Parameter]:
+    day = click.DateTime(["%Y-%m-%d"])
+    out = click.Argument(["out"], type=click.Path(dir_okay=False, path_type=Path))
+    owner = click.Option(["--owner"], required=True, help=say("rules.option.owner", lang))
+    first = click.Option(
+        ["--from", "first"], type=day, required=True, help=say("evidence.option.first", lang)
+    )
+    last = click.Option(
+        ["--to", "last"], type=day, required=True, help=say("evidence.option.last", lang)
+    )
+    part = click.Option(["--part"], multiple=True, help=say("evidence.option.part", lang))
+    return [out, owner, first, last, part]
 
 
 def _owner(lang: str) -> click.Parameter:
@@ -197,3 +212,15 @@ def _processing(call: Call) -> None:
     with call.installation() as inst:
         found = record_of_processing(inst, organisation, call.day)
     click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+
+
+def _pack(call: Call, out: Path, owner: str, first: Any, last: Any, part: tuple[str, ...]) -> None:
+    from safehands import guard
+    from safehands.incidents.pack import pack
+    from safehands.organisation import owner_of
+
+    with call.installation() as inst:
+        known = owner_of(inst, owner)
+        days = (first.date(), last.date())
+        counts = guard.guarded("evidence", lambda: pack(inst, known, *days, out, part))
+    call.line(call.say("evidence.pack.done", file=out.name, rows=sum(counts.values())))

@@ -27,6 +27,8 @@ FATE: dict[str, Fate] = {
     "restriction": "deleted",
     "access_log": "cut",
     "consent_event": "cut",
+    "disclosure_subject": "cut",
+    "complaint": "cut",
     "handover_subject": "deleted",
     "subject_request": "cut",
     "legal_hold": "kept by a hold",

@@ -1,0 +1,53 @@
+"""Incidents: who is affected, how sure that is, which clocks run, what is told to whom.
+
+===============  ===============================================================================
+``book``         policy: kinds, grades, clocks, containment, limits, contacts, complaints
+``cases``        incidents as reported; what was found and done, append-only
+``affected``     who is affected, from ledger, batches, disclosures, reveals and backups
+``clocks``       the law's and policy's, apart
+``drafts``       report, notice and send file
+``contain``      what policy proposes, done after somebody else approved
+``drill``        the same on synthetic people in a throw-away database
+``unusual``      access out of the ordinary
+``complaints``   the register of complaints
+``pack``         evidence for an auditor, verifiable offline
+===============  ===============================================================================
+"""
+
+from safehands.incidents.affected import Affected, affected, people
+from safehands.incidents.book import IncidentBook, load_incident_book, old_contacts
+from safehands.incidents.cases import Case, Event, Scope, case, cases, note, open_case
+from safehands.incidents.clocks import Running, clocks
+from safehands.incidents.contain import contain, event, propose
+from safehands.incidents.drafts import Drafted, assess, draft
+from safehands.incidents.drill import Drilled, drill
+from safehands.incidents.unusual import Alert, alerts, raise_alerts
+
+__all__ = [
+    "Affected",
+    "Alert",
+    "Case",
+    "Drafted",
+    "Drilled",
+    "Event",
+    "IncidentBook",
+    "Running",
+    "Scope",
+    "affected",
+    "alerts",
+    "assess",
+    "case",
+    "cases",
+    "clocks",
+    "contain",
+    "draft",
+    "drill",
+    "event",
+    "load_incident_book",
+    "note",
+    "old_contacts",
+    "open_case",
+    "people",
+    "propose",
+    "raise_alerts",
+]
