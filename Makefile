@@ -57,6 +57,7 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 	@$(RUN) tests/bench/detectors.py
 	@$(RUN) tests/bench/keys.py
 	@$(RUN) tests/bench/backup.py
+	@$(RUN) tests/bench/incidents.py
 	@$(RUN) tests/bench/risk.py
 
 torture: setup ## the long enumerations: a kill at every point
