@@ -15,6 +15,7 @@ PACKAGE = Path(str(files(safehands)))
 # to its caller; the others put it back sealed, or count and digest it.
 OPENERS = {
     "keys.ring": "defines it",
+    "handover.sending": "puts numbers into a file sealed for the gateway",
     "pseudonymise.vault": "compares the name and merges what is newer into the record",
     "pseudonymise.corrected": "compares the name a row shows with a corrected person's",
     "pseudonymise.load": "compares a slip of a waiting parcel with what the file says",
@@ -34,6 +35,7 @@ UPKEEP = {
     "store.digest": "compares two stores",
     "transfer.cutover": "erases and restricts what the seller held",
     "transfer.receipt": "counts them in the identity",
+    "handover.opening": "counts who stays because they are stored only",
 }
 """Modules that see restricted people; rotation, erasure and restore are named by their packages."""
 

@@ -32,6 +32,7 @@ GROUPS: dict[str, str] = {
     "share": "share",
     "incident": "incident",
     "complaint": "complaint",
+    "handover": "handover",
     "table": "table",
     "inspect": "inspect",
 }

@@ -33,6 +33,7 @@ class Scope:
 
     ``same_purposes``: the buyer adds none. ``whole``: all stations of the owner are handed over.
     ``handler``: datasets for which the seller is the handler itself (or jointly).
+    ``until``: last day on which a yes counts; a no counts on any day.
     """
 
     handover: UUID
@@ -43,6 +44,7 @@ class Scope:
     same_purposes: bool
     handler: frozenset[str]
     day: date
+    until: date = date.max
 
 
 def campaign(handover: UUID) -> str:
@@ -125,6 +127,7 @@ def _values(scope: Scope, policy: Policy, rules: TransferPolicy) -> dict[str, ob
         "parcels_entrusted": "parcels" not in scope.handler,
         "lists_entrusted": not ({"customers", "preferences"} & scope.handler),
         "day": scope.day,
+        "until": scope.until,
         "campaign": campaign(scope.handover),
         "expired": scope.day - timedelta(days=kept),
         "dormant": scope.day - timedelta(days=rules.dormant_days),
@@ -154,6 +157,8 @@ waiting AS (SELECT DISTINCT c.subject_id FROM custody c WHERE c.subject_id IS NO
 answer AS (
     SELECT DISTINCT ON (e.subject_id) e.subject_id, e.kind, e.guardian FROM consent_event e
     WHERE e.campaign = :campaign AND e.purpose = 'handover' AND e.subject_id IS NOT NULL
+        AND (e.kind <> 'granted'
+            OR (e.at AT TIME ZONE 'Asia/Shanghai')::date <= CAST(:until AS date))
     ORDER BY e.subject_id, e.at DESC, e.id DESC),
 minor AS (
     SELECT DISTINCT e.subject_id FROM consent_event e

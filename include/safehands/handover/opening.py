@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID, uuid5
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from safehands import journal
 from safehands.errors import HandoverRefused
 from safehands.handover.classify import Scope
 from safehands.handover.request import HandoverRequest, lane
-from safehands.handover.state import Handover, Mode
+from safehands.handover.state import Handover, Mode, load
 from safehands.installation import Installation
 from safehands.ledger import canonical_json
+from safehands.store import lock
 from safehands.store.register import Owner, owners
 
-__all__ = ["Asked", "ask", "asked_of", "open_handover", "scope_of"]
+__all__ = ["Asked", "ask", "asked_of", "known", "open_handover", "people", "scope_of"]
 
 _SPACE = UUID("5b0a8f5e-6d0c-5e0f-9a43-6d1f5c0f9b17")
 
@@ -129,12 +131,42 @@ def scope_of(asked: Asked, inst: Installation, day: date) -> Scope:
         same_purposes=set(asked.request.buyer_purposes) <= ours,
         handler=asked.handler,
         day=day,
+        until=_until(inst, asked),
     )
+
+
+def _until(inst: Installation, asked: Asked) -> date:
+    """Return the last day of the window, once people have been told."""
+    with inst.store.begin(controller=asked.seller.id) as connection:
+        told = connection.execute(text(_NOTICED), {"id": asked.id}).scalar()
+    return date.fromisoformat(told) if told else date.max
+
+
+def known(inst: Installation, handover_id: UUID) -> tuple[Handover, Asked]:
+    """Return a hand-over and what was asked for. Raises ``HandoverRefused`` if there is none."""
+    with inst.store.begin() as connection:
+        handover = load(connection, handover_id)
+    return handover, asked_of(inst, handover)
+
+
+@contextmanager
+def people(inst: Installation, asked: Asked) -> Iterator[Connection]:
+    """Open a transaction that counts the seller's people, restricted ones too, one at a time.
+
+    Nobody's record is opened in it: who is stored only is counted, and stays.
+    """
+    with inst.store.begin(controller=asked.seller.id, storage=True) as connection:
+        lock(connection, f"safehands.controller.{asked.seller.id}")
+        yield connection
 
 
 _KIND = "SELECT kind FROM controller WHERE id = :id"
 _ROLES = "SELECT dataset, role FROM record_set WHERE controller_id = :id"
 _KNOWN = "SELECT EXISTS (SELECT FROM handover WHERE handover_id = :id)"
+_NOTICED = (
+    "SELECT facts ->> 'until' FROM handover_event"
+    " WHERE handover_id = :id AND kind = 'state' AND key = 'noticed'"
+)
 _OTHER = (
     "SELECT EXISTS (SELECT FROM handover WHERE controller_id = :seller"
     " AND state NOT IN ('certified', 'aborted')"

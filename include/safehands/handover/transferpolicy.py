@@ -10,9 +10,10 @@ from pydantic import Field
 from sqlalchemy import Connection, text
 
 from safehands.errors import PolicyError
+from safehands.handover.state import Mode
 from safehands.organisation.files import Frozen, Words, checked, read_yaml
 
-__all__ = ["Fate", "Moving", "TransferPolicy", "check_known", "load_transfer_policy"]
+__all__ = ["Duty", "Fate", "Moving", "TransferPolicy", "check_known", "load_transfer_policy"]
 
 Fate = Literal["token", "rekey", "move", "renew", "never"]
 
@@ -22,6 +23,26 @@ class Moving(Frozen):
 
     lane: Literal["person", "custody"]
     columns: dict[str, Fate]
+
+
+class Duty(Frozen):
+    """One line of the checklist. ``day`` counts from closing; an empty ``modes`` means all."""
+
+    day: int
+    party: Literal["seller", "buyer", "both"]
+    kind: Literal["L", "P"]
+    cites: str
+    modes: tuple[Mode, ...]
+    zh: str
+    en: str
+
+
+class Window(Frozen):
+    """Days to answer: our policy, since no law sets them."""
+
+    default: int
+    least: int
+    most: int
 
 
 class TransferPolicy(Frozen):
@@ -35,6 +56,9 @@ class TransferPolicy(Frozen):
     moves: dict[str, Moving]
     stays: dict[str, Words]
     excluded: tuple[str, ...]
+    window_days: Window
+    approval_days: Annotated[int, Field(gt=0)]
+    checklist: tuple[Duty, ...]
 
 
 def load_transfer_policy(folder: Path) -> TransferPolicy:

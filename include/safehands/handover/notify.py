@@ -1,0 +1,230 @@
+"""Telling people: the right notice for the lane, on a poster, on slips, and as a send file.
+
+No send file without the gateway's agreement and assessment in force; without one a shop has a
+poster, slips for the counter and a tick sheet that is read back in. Nobody who refused is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from safehands import journal
+from safehands.consent import may_ask
+from safehands.errors import HandoverRefused
+from safehands.handover.classify import campaign
+from safehands.handover.opening import Asked, known, people
+from safehands.handover.pages import folder_of, keep, page
+from safehands.handover.plan import figures
+from safehands.handover.sending import send_file
+from safehands.handover.state import advance, events, following, load
+from safehands.installation import Installation
+from safehands.ledger import canonical_json
+from safehands.messages import LANGUAGES, say
+from safehands.night import SHANGHAI
+from safehands.notices import load_consent_book
+from safehands.store.register import open_ring
+from safehands.vault.access import OFFICER, check_staff
+
+__all__ = ["ITEMS", "notice_of", "notify", "window_end"]
+
+ITEMS = ("recipient", "contact", "purposes", "method", "categories")
+"""What people are told before their information is provided to another handler (PIPL 23)."""
+
+
+def notice_of(inst: Installation, asked: Asked) -> dict[str, Any]:
+    """Return the notice as JSON: its lane, the parties and what it says in both languages."""
+    request, policy = asked.request, inst.policy
+    said = {
+        lang: {
+            "purposes": _listed(
+                (getattr(policy.purposes[name].label, lang) for name in request.buyer_purposes),
+                lang,
+            ),
+            "recipient": request.buyer_name,
+            "contact": request.buyer_contact,
+            "seller": asked.seller.name,
+            "stations": _listed(request.stations, lang),
+            "effective": request.effective_on.isoformat(),
+            "days": request.window_days,
+        }
+        for lang in LANGUAGES
+    }
+    return {"mode": asked.mode, "article": asked.mode, "asks": asked.mode == "asset_deal", **said}
+
+
+def notify(
+    inst: Installation, handover_id: UUID, by: str, day: date, now: datetime
+) -> dict[str, Any]:
+    """Write the notices and go to ``noticed``; return files and counts.
+
+    Doing it again gives what was done. Raises ``HandoverRefused`` before the assessment, or when
+    the notice would lack the buyer's name or contact.
+    """
+    check_staff(by)
+    handover, asked = known(inst, handover_id)
+    with inst.store.begin() as connection:
+        done = [
+            e["facts"] for e in events(connection, handover_id, "state") if e["key"] == "noticed"
+        ]
+    if done:
+        return dict(done[0])
+    if following(handover.mode, handover.state) != "noticed":
+        raise HandoverRefused("handover.not_next", state=handover.state, to="noticed")
+    document = notice_of(inst, asked)
+    if asked.mode not in ("closure", "share_deal") and not (
+        asked.request.buyer_name and asked.request.buyer_contact
+    ):
+        raise HandoverRefused("handover.no_recipient")
+    folder = folder_of(inst, handover_id)
+    keep(folder / "notice.json", canonical_json(document))
+    keep(folder / "poster.html", _poster(document))
+    keep(folder / "slips.html", _poster(document, slip=True))
+    keep(folder / "tick-sheet.csv", _tick_sheet(inst))
+    sent = _send(inst, asked, document, day, folder_of(inst, handover_id), now)
+    facts = {
+        "by": by,
+        "notice": hashlib.sha256(canonical_json(document)).hexdigest(),
+        "campaign": campaign(handover_id),
+        "channels": list(asked.request.channels),
+        "posted": day.isoformat(),
+        "until": (day + timedelta(days=asked.request.window_days)).isoformat(),
+        **sent,
+    }
+    figures(inst, asked, day, _figures(asked, document, sent, day))
+    with inst.store.begin(controller=asked.seller.id) as connection:
+        advance(connection, handover_id, "noticed", facts, now)
+    journal.sequence(inst.store, now)
+    return facts
+
+
+def window_end(inst: Installation, handover_id: UUID) -> date:
+    """Return the last day on which answers count. Raises ``HandoverRefused`` before the notice."""
+    with inst.store.begin() as connection:
+        load(connection, handover_id)
+        for event in events(connection, handover_id, "state"):
+            if event["key"] == "noticed":
+                return date.fromisoformat(event["facts"]["until"])
+    raise HandoverRefused("handover.not_noticed")
+
+
+def _send(
+    inst: Installation,
+    asked: Asked,
+    document: Mapping[str, Any],
+    day: date,
+    folder: Any,
+    now: datetime,
+) -> dict[str, Any]:
+    """Write the send file where the gateway may have one; return its digest and counts."""
+    request = asked.request
+    with people(inst, asked) as connection:
+        told = set(
+            connection.execute(text(_TOLD), {"id": asked.id, "stations": _ids(asked)}).scalars()
+        )
+    counts = {"people": len(told), "lines": 0, "not_asked": 0, "file": "", "sha256": ""}
+    if "sms" not in request.channels or not (request.gateway_agreement and request.gateway_key):
+        return counts
+    told, skipped = _askable(inst, asked, told, day) if document["asks"] else (told, 0)
+    message = " / ".join(_sms(document, lang) for lang in LANGUAGES)
+    with inst.store.begin(OFFICER, asked.seller.id) as connection:
+        ring = open_ring(connection, inst.store.provider, asked.seller)
+        sealed, lines = send_file(connection, ring, asked.id, told, message, request.gateway_key)
+        facts = {"lines": lines, "gateway": request.gateway_agreement[:16]}
+        run = f"handover-{asked.id}"
+        journal.append(connection, "handover", run, now, {"kind": "send_file", **facts})
+    path = keep(folder / "send.csv.age", sealed)
+    digest = hashlib.sha256(sealed).hexdigest()
+    return {
+        **counts,
+        "lines": lines,
+        "not_asked": skipped,
+        "file": path.name,
+        "sha256": digest,
+    }
+
+
+def _askable(
+    inst: Installation, asked: Asked, told: Collection[UUID], day: date
+) -> tuple[set[UUID], int]:
+    book = load_consent_book(inst.settings.policy, inst.policy)
+    with inst.store.begin(OFFICER, asked.seller.id) as connection:
+        may = may_ask(connection, book, told, "handover", campaign(asked.id), day)
+    return may, len(told) - len(may)
+
+
+def _ids(asked: Asked) -> list[int]:
+    return [asked.seller.stations[code] for code in asked.request.stations]
+
+
+def _figures(
+    asked: Asked, document: Mapping[str, Any], sent: Mapping[str, Any], day: date
+) -> dict[str, float]:
+    posted = "poster" in asked.request.channels
+    reached = 1.0 if posted or not sent["people"] else sent["lines"] / sent["people"]
+    zh = document["zh"]
+    items = sum(bool(zh[name]) for name in ("recipient", "contact", "purposes"))
+    return {
+        "notice.coverage": reached,
+        "notice.recipient_missing": 0 if zh["recipient"] and zh["contact"] else 1,
+        # Method and categories stand in every notice of a deal that asks.
+        "notice.provision_items": items + 2,
+        "notice.days_ahead": max(0, (asked.request.effective_on - day).days),
+        "notice.window_days": asked.request.window_days,
+    }
+
+
+def _poster(document: Mapping[str, Any], *, slip: bool = False) -> bytes:
+    parts = {lang: [_notice(document, lang)] for lang in LANGUAGES}
+    if slip and document["asks"]:
+        for lang in LANGUAGES:
+            sign = [say(f"handover.notice.sign.{n}", lang) for n in ("yes", "no", "phone", "name")]
+            parts[lang].append({"title": say("handover.notice.answer", lang), "sign": sign})
+    return page("handover.notice.title", parts)
+
+
+def _notice(document: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    said = document[lang]
+    lines = [say(f"handover.notice.{document['mode']}", lang, **said)]
+    if document["asks"]:
+        lines += [say(f"handover.notice.item.{name}", lang, **said) for name in ITEMS]
+        lines += [say("handover.notice.silence", lang, **said)]
+    lines.append(say("handover.notice.rights", lang, **said))
+    return {"lines": lines}
+
+
+def _sms(document: Mapping[str, Any], lang: str) -> str:
+    asks = say("handover.sms.asks", lang, **document[lang]) if document["asks"] else ""
+    return say("handover.sms", lang, asks=asks, **document[lang]).strip()
+
+
+def _tick_sheet(inst: Installation) -> bytes:
+    """Return an empty sheet with the columns that ``safehands handover answers`` reads."""
+    columns = load_consent_book(inst.settings.policy, inst.policy).columns
+    heads = [columns[name][0] for name in ("phone", "answer", "at", "evidence", "guardian")]
+    return ("\ufeff" + ",".join(heads) + "\n").encode()
+
+
+def _listed(words: Any, lang: str) -> str:
+    return ("、" if lang == "zh" else ", ").join(str(word) for word in words)
+
+
+def today(now: datetime) -> date:
+    """Return the day in Asia/Shanghai."""
+    return now.astimezone(SHANGHAI).date()
+
+
+# Whoever is told: everybody of the hand-over but who is stored only or must stay; in a share deal,
+# where nobody is classified, everybody with a parcel at the stations.
+_TOLD = (
+    "SELECT h.subject_id FROM handover_subject h WHERE h.handover_id = :id"
+    " AND h.class IN ('transferred', 'silent', 'unreachable', 'served_elsewhere', 'entrusted')"
+    " UNION SELECT p.subject_id FROM parcel p WHERE p.station_id = ANY (:stations)"
+    " AND p.subject_id IS NOT NULL AND NOT EXISTS"
+    " (SELECT FROM handover_subject h WHERE h.handover_id = :id)"
+)

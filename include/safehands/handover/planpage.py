@@ -1,0 +1,99 @@
+"""The plan as a page that a shop's owner understands, and the calendar as one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from safehands.handover.pages import page
+from safehands.messages import LANGUAGES, say
+
+__all__ = ["calendar_page", "plan_page"]
+
+
+def plan_page(made: Mapping[str, Any]) -> bytes:
+    """Return the page of a plan (JSON of ``plan``)."""
+    parts = {lang: [*_plan(made, lang), *_calendar(made["calendar"], lang)] for lang in LANGUAGES}
+    return page("handover.page.plan", parts, stations=", ".join(made["stations"]))
+
+
+def calendar_page(made: Mapping[str, Any], stations: str) -> bytes:
+    """Return the page of a calendar."""
+    parts = {lang: _calendar(made, lang) for lang in LANGUAGES}
+    return page("handover.page.calendar", parts, stations=stations)
+
+
+def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
+    why = [say(made["why"], lang)] if made["why"] else []
+    found: list[dict[str, Any]] = [
+        {
+            "title": say("handover.page.lane", lang),
+            "lines": [
+                f"{say('handover.mode.' + made['mode'], lang)} ({made['article']})",
+                *why,
+                *(
+                    f"{one['dataset']}: {say('handover.role.' + one['role'], lang)}"
+                    f" → {say('handover.mode.' + one['lane'], lang)} ({one['article']})"
+                    for one in made["lanes"]
+                ),
+            ],
+        },
+        {
+            "title": say("handover.page.classes", lang),
+            "head": [say(f"handover.page.{name}", lang) for name in ("class", "people", "fate")],
+            "rows": [
+                [
+                    say("handover.class." + one["class"], lang),
+                    one["people"],
+                    say("handover.fate." + one["fate"], lang),
+                ]
+                for one in made["classes"]
+            ],
+        },
+        {
+            "title": say("handover.page.diligence", lang),
+            "rows": [
+                [say(f"handover.fact.{name}", lang), ", ".join(v) if isinstance(v, list) else v]
+                for name, v in made["due_diligence"].items()
+            ],
+        },
+    ]
+    lacking = [say(f"handover.missing.{name}", lang) for name in made["missing"]]
+    nothing = [say("handover.page.nothing", lang)]
+    found.append({"title": say("handover.page.missing", lang), "lines": lacking or nothing})
+    found.append(
+        {"title": say("handover.page.blocked", lang), "lines": made["blocked_by"] or nothing}
+    )
+    return found
+
+
+def _calendar(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
+    possible = "handover.page.possible" if made["possible"] else "handover.page.too_early"
+    return [
+        {
+            "title": say("handover.page.when", lang),
+            "text": say(possible, lang, asked=made["asked"], earliest=made["earliest"]),
+            "lines": [
+                say(
+                    f"handover.period.{one['name']}",
+                    lang,
+                    days=one["days"],
+                    kind=say(f"handover.kind.{one['kind']}", lang),
+                )
+                for one in made["periods"]
+            ],
+        },
+        {
+            "title": say("handover.page.duties", lang),
+            "head": [say(f"handover.page.{n}", lang) for n in ("date", "party", "duty", "source")],
+            "rows": [
+                [
+                    one["date"],
+                    say(f"handover.party.{one['party']}", lang),
+                    one[lang],
+                    f"{one['cites']} {say('handover.kind.' + one['kind'], lang)}".strip(),
+                ]
+                for one in made["duties"]
+            ],
+        },
+    ]

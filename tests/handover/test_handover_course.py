@@ -1,0 +1,265 @@
+"""A hand-over from the request to both approvals, in each mode, as far as no data moves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+from deals import CLOSING, PHONES, PROOF, Deal
+from sqlalchemy import text
+
+from nights import BUSINESS_DATE, NOW
+from safehands import gates, journal
+from safehands.errors import AccessRefused, GateClosed, HandoverRefused
+from safehands.handover import approvals
+from safehands.handover.answers import close_window, read_answers, read_delivery
+from safehands.handover.approvals import decide
+from safehands.handover.notify import notify, window_end
+from safehands.handover.opening import Asked
+from safehands.handover.pages import folder_of
+from safehands.handover.plan import assess, plan
+from safehands.handover.report import external, write_report
+from safehands.handover.state import PATHS, Mode, load
+from safehands.handover.status import status
+from safehands.handover.tick import tick
+from safehands.verification import verifier_from, verify_file
+
+DAY = timedelta(days=1)
+LATER = BUSINESS_DATE + 31 * DAY
+
+
+def state_of(deal: Deal, asked: Asked) -> str:
+    with deal.inst.store.begin() as connection:
+        return load(connection, asked.id).state
+
+
+def assessed(deal: Deal, mode: str = "asset_deal", **changes: Any) -> Asked:
+    if mode == "share_deal":
+        deal.admin("UPDATE controller SET kind = 'company' WHERE code = 'A'")
+    asked = deal.ask(mode, **changes)
+    assess(deal.inst, asked, "wang.li", BUSINESS_DATE, NOW)
+    return asked
+
+
+def noticed(deal: Deal, mode: str = "asset_deal", **changes: Any) -> Asked:
+    asked = assessed(deal, mode, **changes)
+    notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
+    return asked
+
+
+def sheet(path: Path, rows: list[tuple[str, str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file)
+        lines.writerow(("手机号", "答复", "时间", "证据编号"))
+        for i, (name, said) in enumerate(rows):
+            lines.writerow((PHONES[name], said, BUSINESS_DATE.isoformat(), f"S-{i}"))
+    return path
+
+
+def green(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The organisation's evidence is another area's; here every rule is met."""
+    monkeypatch.setattr(
+        approvals, "gate", lambda *_: gates.GateVerdict("handover", BUSINESS_DATE, (), ())
+    )
+
+
+@pytest.mark.parametrize("mode", PATHS)
+def test_each_mode_goes_from_request_to_approval(
+    deal: Deal, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    green(monkeypatch)
+    asked = noticed(deal, mode)
+    assert asked.mode == mode
+    if "answered" in PATHS[mode]:
+        assert close_window(deal.inst, asked.id, LATER, NOW)
+        assert not close_window(deal.inst, asked.id, LATER, NOW)
+    done = decide(deal.inst, asked.id, "seller", "approve", "wang.li", LATER, NOW)
+    if mode != "closure":
+        assert not done
+        done = decide(deal.inst, asked.id, "buyer", "approve", "chen.fang", LATER, NOW)
+    assert done
+    assert state_of(deal, asked) == "approved"
+    (found,) = status(deal.inst, asked.id)
+    assert found["next"] == PATHS[mode][PATHS[mode].index("approved") + 1]
+    sheet_page = (folder_of(deal.inst, asked.id) / "agreement-sheet.html").read_text("utf-8")
+    assert str(journal.signing_key(deal.inst.store.provider).verifier).split("+")[0] in sheet_page
+    journal.verify(deal.inst.store, journal.signing_key(deal.inst.store.provider).verifier)
+
+
+def test_a_rehearsal_plans_and_opens_nothing(deal: Deal) -> None:
+    made = plan(deal.inst, deal.ask(dry_run=True), BUSINESS_DATE)
+    assert sum(one["people"] for one in made["classes"]) == 8
+    assert status(deal.inst) == []
+    assert made["calendar"]["earliest"] == (BUSINESS_DATE + 33 * DAY).isoformat()
+    assert made["calendar"]["possible"] is (made["calendar"]["earliest"] <= CLOSING.isoformat())
+    assert set(made["missing"]) == {"closing_evidence", "gateway_agreement"}
+    # Nine people are no number a buyer may see before closing.
+    assert made["due_diligence"]["people"] in (0, 50)
+    assert not set(PHONES.values()) & set(json.dumps(made).split('"'))
+
+
+def test_a_calendar_that_is_too_early_says_so(deal: Deal) -> None:
+    asked = deal.ask(effective_on=BUSINESS_DATE + 5 * DAY, dry_run=True)
+    made = plan(deal.inst, asked, BUSINESS_DATE)["calendar"]
+    assert not made["possible"]
+    assert made["closing"] == made["earliest"]
+    assert {one["party"] for one in made["duties"]} == {"seller", "buyer", "both"}
+
+
+def test_without_a_gateways_agreement_there_is_no_send_file(deal: Deal) -> None:
+    asked = noticed(deal)
+    files = {path.name for path in folder_of(deal.inst, asked.id).iterdir()}
+    assert {"poster.html", "slips.html", "tick-sheet.csv", "notice.json", "plan.html"} <= files
+    assert "send.csv.age" not in files
+    poster = (folder_of(deal.inst, asked.id) / "poster.html").read_text("utf-8")
+    for item in (
+        "乙驿站有限公司",
+        "0755-0001",
+        "处理目的",
+        "处理方式",
+        "信息种类",
+        "不答复视为不同意",
+    ):
+        assert item in poster
+
+
+def test_the_send_file_opens_for_the_gateway_alone_and_skips_who_refused(
+    deal: Deal, tmp_path: Path
+) -> None:
+    gateway = pyrage.x25519.Identity.generate()
+    asked = assessed(deal, gateway_agreement=PROOF, gateway_key=str(gateway.to_public()))
+    deal.answer(asked, no="refused")
+    done = notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
+    assert notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW) == done
+    sealed = (folder_of(deal.inst, asked.id) / "send.csv.age").read_bytes()
+    rows = list(csv.DictReader(pyrage.decrypt(sealed, [gateway]).decode().splitlines()))
+    phones = {row["phone"] for row in rows}
+    assert PHONES["silent"] in phones
+    # Who refused is not asked again; who is stored only or must stay is not either.
+    assert not phones & {PHONES[name] for name in ("no", "held", "stored", "other")}
+    assert all("0755-0001" in row["text"] for row in rows)
+    log = tmp_path / "delivery.csv"
+    failed = next(row["ref"] for row in rows if row["phone"] == PHONES["silent"])
+    log.write_text(f"ref,state\n{failed},failed\n", encoding="utf-8")
+    assert read_delivery(deal.inst, asked.id, log, NOW) == 1
+    assert read_delivery(deal.inst, asked.id, log, NOW) == 0
+    close_window(deal.inst, asked.id, LATER, NOW)
+    made = write_report(deal.inst, asked.id, NOW)
+    assert made["identity"]["subject"]["classes"]["unreachable"] == 1
+
+
+def test_answers_are_read_once_refusals_block_at_once_and_silence_is_no(
+    deal: Deal, tmp_path: Path
+) -> None:
+    asked = noticed(deal)
+    given = sheet(tmp_path / "a.csv", [("yes", "同意"), ("both", "同意"), ("no", "不同意")])
+    assert read_answers(deal.inst, asked.id, given, "paper", "wang.li", NOW)["recorded"] == 3
+    assert read_answers(deal.inst, asked.id, given, "paper", "wang.li", NOW)["again"] == 1
+    with deal.inst.store.begin(controller=asked.seller.id) as connection:
+        query = text("SELECT class FROM handover_subject WHERE subject_id = :who")
+        said = connection.execute(query, {"who": deal.people["no"]}).scalar_one()
+    assert said == "refused"
+    assert window_end(deal.inst, asked.id) == BUSINESS_DATE + 30 * DAY
+    with pytest.raises(HandoverRefused, match="open until"):
+        close_window(deal.inst, asked.id, BUSINESS_DATE + 30 * DAY, NOW)
+    assert tick(deal.inst, BUSINESS_DATE, NOW) == {"moved": 0, "waiting": 1, "blocked": 0}
+    assert tick(deal.inst, LATER, NOW) == {"moved": 1, "waiting": 0, "blocked": 0}
+    made = write_report(deal.inst, asked.id, NOW)
+    subject = made["identity"]["subject"]
+    assert subject["classes"] == {
+        "transferred": 2,
+        "refused": 1,
+        "silent": 2,
+        "expired": 1,
+        "restricted": 1,
+        "kept_by_law": 1,
+    }
+    for one in made["identity"].values():
+        assert one["held"] == sum(one["classes"].values())
+
+
+def test_a_yes_after_the_window_counts_no_more_but_a_no_does(deal: Deal, tmp_path: Path) -> None:
+    asked = noticed(deal)
+    with deal.inst.store.begin() as connection:
+        connection.execute(text("SELECT 1"))
+    deal.admin(
+        "UPDATE handover_event SET facts = jsonb_set(facts, '{until}', '\"2026-11-20\"')"
+        " WHERE key = 'noticed'"
+    )
+    close_window(deal.inst, asked.id, BUSINESS_DATE, NOW)
+    given = sheet(tmp_path / "late.csv", [("yes", "同意"), ("silent", "不同意")])
+    read_answers(deal.inst, asked.id, given, "paper", "wang.li", NOW)
+    with deal.inst.store.begin(controller=asked.seller.id) as connection:
+        rows = connection.execute(text("SELECT subject_id, class FROM handover_subject")).all()
+    found = {row[0]: row[1] for row in rows}
+    assert found[deal.people["yes"]] == "silent"
+    assert found[deal.people["silent"]] == "refused"
+
+
+def test_two_different_named_people_approve_and_may_refuse_or_withdraw(
+    deal: Deal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    green(monkeypatch)
+    asked = noticed(deal)
+    with pytest.raises(HandoverRefused, match="cannot go"):
+        decide(deal.inst, asked.id, "seller", "approve", "wang.li", LATER, NOW)
+    close_window(deal.inst, asked.id, LATER, NOW)
+    for who in ("chen.fang", "zhao.lei"):
+        with pytest.raises(HandoverRefused, match="named"):
+            decide(deal.inst, asked.id, "seller", "approve", who, LATER, NOW)
+    with pytest.raises(AccessRefused):
+        decide(deal.inst, asked.id, "seller", "approve", "13800000001", LATER, NOW)
+    assert not decide(deal.inst, asked.id, "seller", "approve", "wang.li", LATER, NOW)
+    assert not decide(deal.inst, asked.id, "buyer", "refuse", "chen.fang", LATER, NOW)
+    assert not decide(deal.inst, asked.id, "seller", "withdraw", "wang.li", LATER, NOW)
+    assert not decide(deal.inst, asked.id, "buyer", "approve", "chen.fang", LATER, NOW)
+    # An approval lapses: 31 days later the other one is no longer enough.
+    late = LATER + 31 * DAY
+    assert not decide(deal.inst, asked.id, "seller", "approve", "wang.li", late, NOW)
+    assert decide(deal.inst, asked.id, "buyer", "approve", "chen.fang", late, NOW)
+    assert decide(deal.inst, asked.id, "buyer", "approve", "chen.fang", late, NOW)
+
+
+def test_a_blocking_rule_cannot_be_approved_away(deal: Deal) -> None:
+    asked = noticed(deal)
+    close_window(deal.inst, asked.id, LATER, NOW)
+    decide(deal.inst, asked.id, "seller", "approve", "wang.li", LATER, NOW)
+    # No impact assessment, no evidence of the organisation: the gate is shut.
+    with pytest.raises(GateClosed, match="PIA-01"):
+        decide(deal.inst, asked.id, "buyer", "approve", "chen.fang", LATER, NOW)
+    assert state_of(deal, asked) == "answered"
+    assert tick(deal.inst, LATER, NOW)["blocked"] == 1
+
+
+def test_a_notice_without_the_buyers_contact_does_not_go_out(deal: Deal) -> None:
+    asked = assessed(deal, buyer_contact="")
+    with pytest.raises(HandoverRefused, match="contact"):
+        notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
+    assert state_of(deal, asked) == "assessed"
+
+
+def test_the_report_verifies_offline_and_outsiders_see_no_small_number(deal: Deal) -> None:
+    asked = noticed(deal)
+    made = write_report(deal.inst, asked.id, NOW)
+    verifier = verifier_from(None, deal.inst.settings.home / "ledger.pub")
+    for name in ("report", "report-external"):
+        verify_file(folder_of(deal.inst, asked.id) / f"{name}.json", verifier, "en")
+    shown = external(made)["identity"]["subject"]
+    assert shown["held"] == 0
+    assert set(shown["classes"].values()) == {"<10"}
+    page = (folder_of(deal.inst, asked.id) / "report.html").read_text("utf-8")
+    assert not any(phone in page for phone in PHONES.values())
+
+
+def test_a_purge_or_an_erasure_in_the_middle_leaves_the_identity_whole(deal: Deal) -> None:
+    asked = noticed(deal)
+    deal.admin("DELETE FROM parcel WHERE subject_id = :who", who=deal.people["silent"])
+    deal.admin("DELETE FROM subject WHERE subject_id = :who", who=deal.people["silent"])
+    assert close_window(deal.inst, asked.id, LATER, NOW)
+    made = write_report(deal.inst, asked.id, NOW)
+    assert made["identity"]["subject"]["held"] == 7
