@@ -124,6 +124,8 @@ def test_only_the_door_gives_a_value_to_its_caller() -> None:
         "bytes | None",
         # Ids, lookups and positions.
         "People",
+        # An age file for the gateway and how many lines it has.
+        "Sealed",
     }
     assert shown.pop("vault.reveal") == ["Revealed"]
     assert shown.pop("vault.contacts") == ["dict[UUID, Record]"]

@@ -134,15 +134,15 @@ def _send(
     message = " / ".join(_sms(document, lang) for lang in LANGUAGES)
     with inst.store.begin(OFFICER, asked.seller.id) as connection:
         ring = open_ring(connection, inst.store.provider, asked.seller)
-        sealed, lines = send_file(connection, ring, asked.id, told, message, request.gateway_key)
-        facts = {"lines": lines, "gateway": request.gateway_agreement[:16]}
+        sealed = send_file(connection, ring, asked.id, told, message, request.gateway_key)
+        facts = {"lines": sealed.lines, "gateway": request.gateway_agreement[:16]}
         run = f"handover-{asked.id}"
         journal.append(connection, "handover", run, now, {"kind": "send_file", **facts})
-    path = keep(folder / "send.csv.age", sealed)
-    digest = hashlib.sha256(sealed).hexdigest()
+    path = keep(folder / "send.csv.age", sealed.data)
+    digest = hashlib.sha256(sealed.data).hexdigest()
     return {
         **counts,
-        "lines": lines,
+        "lines": sealed.lines,
         "not_asked": skipped,
         "file": path.name,
         "sha256": digest,

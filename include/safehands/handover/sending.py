@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, text
@@ -18,7 +19,15 @@ from safehands.keys import KeyRing
 from safehands.keys.age import encrypt
 from safehands.vault.record import FULL, KIND, opened
 
-__all__ = ["reference", "send_file"]
+__all__ = ["Sealed", "reference", "send_file"]
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A file that only the gateway opens, and how many people it is to reach."""
+
+    data: bytes
+    lines: int
 
 
 def reference(handover: UUID, subject: UUID) -> str:
@@ -34,7 +43,7 @@ def send_file(
     subjects: Collection[UUID],
     message: str,
     key: str,
-) -> tuple[bytes, int]:
+) -> Sealed:
     """Return the file (age) and how many lines it has; masked contacts cannot be written to.
 
     Columns ``ref``, ``phone``, ``text``. Raises ``KeyProblem`` when a record does not open.
@@ -53,7 +62,7 @@ def send_file(
         if "*" not in phone:
             lines.writerow((reference(handover, row[0]), phone, message))
             written += 1
-    return encrypt(sheet.getvalue().encode(), [key]), written
+    return Sealed(encrypt(sheet.getvalue().encode(), [key]), written)
 
 
 _RECORDS = (
