@@ -18,11 +18,10 @@ from safehands import journal
 from safehands.consent import import_sheet
 from safehands.consent.sheet import Asked as Sheet
 from safehands.errors import BadInput, HandoverRefused
-from safehands.handover.classify import campaign, classify, counts
+from safehands.handover.classify import campaign, classify, counts, reference
 from safehands.handover.notify import window_end
 from safehands.handover.opening import Asked, known, people, scope_of
 from safehands.handover.plan import figures
-from safehands.handover.sending import reference
 from safehands.handover.state import advance
 from safehands.handover.transferpolicy import load_transfer_policy
 from safehands.installation import Installation

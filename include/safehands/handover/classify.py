@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from sqlalchemy import Connection, text
 
@@ -22,7 +22,7 @@ from safehands.handover.state import CLASSES, Mode
 from safehands.handover.transferpolicy import TransferPolicy
 from safehands.policy import Policy
 
-__all__ = ["Scope", "campaign", "classify", "counts", "preview", "reconciled"]
+__all__ = ["Scope", "campaign", "classify", "counts", "preview", "reconciled", "reference"]
 
 _TABLES = ("subject", "parcel", "parcel_held", "custody", "preference")
 
@@ -52,9 +52,14 @@ def campaign(handover: UUID) -> str:
     return f"handover-{_letters(handover)}"
 
 
-def _letters(handover: UUID) -> str:
+def reference(handover: UUID, subject: UUID) -> str:
+    """Return the word by which a delivery log names a person: letters only, of this hand-over."""
+    return _letters(uuid5(handover, subject.hex))
+
+
+def _letters(number: UUID) -> str:
     """Letters only: a number of seven digits could be taken for a person's."""
-    return handover.hex[:16].translate(str.maketrans("0123456789", "ghijklmnop"))
+    return number.hex[:16].translate(str.maketrans("0123456789", "ghijklmnop"))
 
 
 def classify(

@@ -11,15 +11,16 @@ import csv
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from safehands.handover.classify import reference
 from safehands.keys import KeyRing
 from safehands.keys.age import encrypt
 from safehands.vault.record import FULL, KIND, opened
 
-__all__ = ["Sealed", "reference", "send_file"]
+__all__ = ["Sealed", "send_file"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,6 @@ class Sealed:
 
     data: bytes
     lines: int
-
-
-def reference(handover: UUID, subject: UUID) -> str:
-    """Return the word by which a delivery log names a person: letters only, of this hand-over."""
-    word = uuid5(handover, subject.hex).hex[:16]
-    return word.translate(str.maketrans("0123456789", "ghijklmnop"))
 
 
 def send_file(
