@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 
+from safehands.handover.request import HandoverRequest
+
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-IDS = {"nightly_governance", "restore_drill", "risk_assessment"}
+IDS = {"nightly_governance", "restore_drill", "risk_assessment", "station_handover", "tick"}
 FORMS = {
     "nightly_governance": {"business_date", "landing"},
     "restore_drill": {"business_date"},
+    "station_handover": set(HandoverRequest.model_fields),
+    "tick": {"business_date"},
     "risk_assessment": {"business_date", "full"},
 }
 ALLOWED = {"__future__", "airflow.sdk", "datetime", "pendulum", "typing"}

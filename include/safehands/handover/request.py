@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +21,7 @@ from safehands.handover.state import Mode
 from safehands.ledger import canonical_json
 from safehands.organisation.files import Frozen, checked, read_yaml
 
-__all__ = ["TERMS", "HandoverRequest", "Proof", "lane", "load_request"]
+__all__ = ["TERMS", "HandoverRequest", "Proof", "lane", "load_request", "request_of"]
 
 Proof = Literal[
     "none",
@@ -216,8 +217,14 @@ def load_request(path: Path) -> HandoverRequest:
 
     Raises ``HandoverRefused`` naming the field and what is wrong with it, never its content.
     """
+    return request_of(read_yaml(path), path.name)
+
+
+def request_of(given: Mapping[str, Any], name: str = "form") -> HandoverRequest:
+    """Return what a form or file gives as a request; what is empty counts as not given."""
+    said = {key: value for key, value in given.items() if value is not None}
     try:
-        return checked(HandoverRequest, read_yaml(path), path.name, "request")
+        return checked(HandoverRequest, said, name, "request")
     except PolicyError as error:
         where = str(error.params.get("where", "-"))
         why = str(error.params.get("why", "-"))

@@ -1,0 +1,42 @@
+"""A station changes hands: the request from its form, the plan, the notices."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+
+from safehands_airflow.handover import HandoverOperator, form
+from safehands_airflow.notices import notify_failure
+from safehands_airflow.runbook import runbook
+
+EVERY_TASK = {
+    "owner": "safehands",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=2),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=30),
+    "execution_timeout": timedelta(hours=6),
+    "on_failure_callback": notify_failure,
+}
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dag_display_name="驿站移交",
+    doc_md=runbook("station_handover"),
+    tags=["safehands", "manual"],
+    params=form(),
+    default_args=EVERY_TASK,
+)
+def station_handover() -> None:
+    """Plan and, unless it is a rehearsal, open the hand-over and tell people."""
+    plan = HandoverOperator(task_id="plan", work="plan")
+    notify = HandoverOperator(task_id="notify", work="notify")
+    plan >> notify
+
+
+station_handover()

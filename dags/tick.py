@@ -1,0 +1,51 @@
+"""Every day: what is due in open hand-overs, windows that end and approvals that stand."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import CronTriggerTimetable, Param, dag
+
+from safehands_airflow.handover import HandoverOperator
+from safehands_airflow.notices import notify_failure
+from safehands_airflow.runbook import runbook
+
+EVERY_TASK = {
+    "owner": "safehands",
+    "retries": 2,
+    "retry_delay": timedelta(minutes=2),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=30),
+    "execution_timeout": timedelta(hours=1),
+    "on_failure_callback": notify_failure,
+}
+
+PARAMS = {
+    "business_date": Param(
+        None,
+        type=["null", "string"],
+        format="date",
+        title="日期 / Day",
+        description="留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
+        section="推进 / What is due",
+    ),
+}
+
+
+@dag(
+    schedule=CronTriggerTimetable("30 6 * * *", timezone="Asia/Shanghai", run_immediately=False),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=False,
+    dag_display_name="每日推进",
+    doc_md=runbook("tick"),
+    tags=["safehands", "daily"],
+    params=PARAMS,
+    default_args=EVERY_TASK,
+)
+def tick() -> None:
+    """Make the transitions that are due, and end: nothing waits in a run."""
+    HandoverOperator(task_id="advance", work="tick")
+
+
+tick()
