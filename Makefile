@@ -56,6 +56,7 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 	@$(RUN) tests/bench/ingest.py
 	@$(RUN) tests/bench/detectors.py
 	@$(RUN) tests/bench/keys.py
+	@$(RUN) tests/bench/rights.py --people 1000000 --parcels 10000000
 	@$(RUN) tests/bench/backup.py
 	@$(RUN) tests/bench/incidents.py
 	@$(RUN) tests/bench/risk.py
