@@ -2,10 +2,10 @@
 
 ``python tests/bench/rights.py --people 1000000 --parcels 10000000``. People and slips are sealed
 with real keys; parcels of a year lie in their months, ten a person. An access request is
-everything from the registered request to the encrypted answer on disk, in a warm process; under a passphrase age
-itself spends about a second of processor time on scrypt, on purpose. A deletion ends with the
-rows gone and the tombstone written; the epoch that follows is one a night, whatever the number, and
-stands in ``tests/bench/keys.py`` as re-wrap.
+everything from the registered request to the encrypted answer on disk, in a warm process; under a
+passphrase age itself spends about a second of processor time on scrypt, on purpose. A deletion
+ends with the rows gone and the tombstone written; the epoch that follows is one a night, whatever
+the number, and stands in ``tests/bench/keys.py`` as re-wrap.
 """
 
 from __future__ import annotations
