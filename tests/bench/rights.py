@@ -99,6 +99,7 @@ def _filled(inst: Installation, people: int, parcels: int) -> tuple[Owner, list[
     for month in range(_MONTHS):
         start = f"{2025 + (11 + month) // 12}-{(11 + month) % 12 + 1:02}-01 12:00+08"
         values = {"c": owner.id, "s": owner.stations["S1"], "n": share, "p": people, "at": start}
+        values["o"] = month * share
         with inst.store.admin().begin() as connection:
             connection.execute(text(_PARCELS), values)
     with inst.store.begin() as connection:
@@ -158,7 +159,7 @@ _PARCELS = (
     " 1, 2, 1, 0 FROM (SELECT n, CAST(:at AS timestamptz) + (n % 27) * interval '1 day'"
     " + (n % 86000) * interval '1 millisecond' AS at FROM generate_series(1, :n) n) t"
     " JOIN (SELECT row_number() OVER (ORDER BY subject_id) AS place, subject_id FROM subject"
-    " WHERE controller_id = :c) w ON w.place = 1 + t.n % :p"
+    " WHERE controller_id = :c) w ON w.place = 1 + (t.n + :o) % :p"
 )
 
 
