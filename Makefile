@@ -51,7 +51,7 @@ check: setup ## lint, format, types, import contracts
 	$(VENV)/bin/mypy include plugins dags
 	$(VENV)/bin/lint-imports
 
-bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, backup, risk
+bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, backup, risk, hand-over
 	@$(RUN) tests/bench/nightly.py $(ARGS)
 	@$(RUN) tests/bench/ingest.py
 	@$(RUN) tests/bench/detectors.py
@@ -60,6 +60,7 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 	@$(RUN) tests/bench/backup.py
 	@$(RUN) tests/bench/incidents.py
 	@$(RUN) tests/bench/risk.py
+	@$(RUN) tests/bench/handover.py
 
 torture: setup ## the long enumerations: a kill at every point
 	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises tests/keys $(ARGS)
