@@ -67,7 +67,8 @@ def test_the_erasure_becomes_final_with_epoch_backup_and_proof(deal: Deal) -> No
     (request,) = erasure.list_requests(deal.world.store, [deal.world.owner()], request_of(deal.id))
     assert request.state == "final"
     assert deal.world.store.provider.names("epoch/A") == ["epoch/A/2"]
-    assert deal.world.store.provider.names("handover") == []
+    left = [f"handover/{deal.id}-evidence"]
+    assert deal.world.store.provider.names("handover") == left
     journal.verify(deal.world.store, deal.verifier)
 
 

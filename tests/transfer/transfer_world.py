@@ -16,6 +16,7 @@ from safehands.handover.state import PATHS, advance, load
 from safehands.keys import age
 from safehands.ledger import VerifierKey
 from safehands.transfer.cutover import Cut, cut_over
+from safehands.transfer.evidence_bundle import Bundle, make_bundle
 from safehands.transfer.package import Order, Packaged, make_package
 from safehands.transfer.receipt import accept_receipt, reconcile, sign_receipt
 from safehands.transfer.receive import Reception, receive_package
@@ -94,7 +95,12 @@ class Deal:
         store, seller = self.world.store, self.world.owner()
         return reconcile(store, seller, self.id, ("A1",), self.world.now)
 
+    def bundle(self) -> Bundle:
+        store, path = self.world.store, self.path.with_suffix(".evidence")
+        return make_bundle(store, self.world.owner(), self.id, path, self.world.now)
+
     def cut(self) -> dict[str, Any]:
+        self.bundle()
         night = self.world.night
         day = night.business_date
         order = Cut(

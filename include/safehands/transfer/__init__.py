@@ -11,6 +11,8 @@ no reasons: who is in which class was decided before (:mod:`safehands.handover`)
 ``receipt``           what the buyer signs, and the seller's check of it
 ``reconcile``         held by the seller = the sum of disjoint classes, per table
 ``cutover``           the seller's rows go: erased, cut or restricted until law lets them go
+``xlsx``              the same for a buyer without Safehands, with a receipt form
+``evidence_bundle``   the seller's proof for three years, by number, under keys that end
 ``certificate``       proved erased, and declared by hand, apart
 ====================  =========================================================================
 """

@@ -23,11 +23,13 @@ from sqlalchemy import Connection, text
 from safehands import journal
 from safehands.erasure import destroy_station_days
 from safehands.erasure.tables import check_known
+from safehands.errors import HandoverRefused
 from safehands.handover import state
 from safehands.keys.pairing import end_pairing
 from safehands.policy import Policy
 from safehands.store import Store, driver, effects, lock
 from safehands.store.register import Owner, open_ring
+from safehands.transfer.evidence_bundle import bundle_of
 from safehands.transfer.package import STEP
 from safehands.transfer.receipt import gone
 from safehands.transfer.reconcile import held_by_class
@@ -63,13 +65,15 @@ def cut_over(
 
     A second call returns the first one's facts and ends what a kill left: day keys of the
     stations, the key of the hand-over's names. Raises ``HandoverRefused`` when the hand-over is
-    not due for it, or when rows came after the package.
+    not due for it, without the evidence bundle, or when rows came after the package.
     """
     with store.begin(controller=cut.seller.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{cut.seller.id}")
         facts = _facts_of(connection, cut.handover)
         if facts is None:
             check_known(connection)
+            if bundle_of(connection, cut.handover) is None:
+                raise HandoverRefused("transfer.no_bundle")
             facts = _cut(connection, store, cut, policy, now)
             state.advance(connection, cut.handover, "cut_over", facts, now)
     for station in cut.stations:

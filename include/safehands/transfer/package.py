@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pyarrow as pa
@@ -37,8 +36,10 @@ from safehands.ledger import Frontier, SigningKey, canonical_json, leaf_hash, si
 from safehands.store import Store, effects, lock
 from safehands.store.register import Owner, open_ring
 from safehands.transfer.contents import FORMAT, SCHEMAS, TABLES
+from safehands.transfer.files import write_whole
 from safehands.transfer.reconcile import held_by_class
 from safehands.transfer.rows import Seen, read_tables, take_out_masked
+from safehands.transfer.xlsx import workbook
 
 __all__ = ["STEP", "Order", "Packaged", "make_package", "merkle_root", "note_text"]
 
@@ -50,6 +51,7 @@ class Order:
     """What is packaged: the hand-over, the seller, its stations' codes, for which age recipient.
 
     ``open_requests``: of the people who move; ids and kinds of requests, due days, never a person.
+    ``form``: ``xlsx`` for a buyer without Safehands, who signs the form inside by hand.
     """
 
     handover: UUID
@@ -58,6 +60,7 @@ class Order:
     buyer: str
     recipient: str
     open_requests: tuple[Mapping[str, str], ...] = ()
+    form: Literal["package", "xlsx"] = "package"
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,11 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
         names = PairKey(store.provider, str(order.handover))
         tables = read_tables(connection, Seen(order.handover, stations, ring, names))
         files = {name: _parquet(tables[name]) for name in TABLES}
-        manifest = canonical_json(_manifest(connection, store, order, tables, files, now))
-        key = journal.signing_key(store.provider)
-        sealed = age.encrypt(_container(manifest, key, files), [order.recipient])
+        said = _manifest(connection, store, order, tables, files, now)
+        manifest, key = canonical_json(said), journal.signing_key(store.provider)
+        xlsx = order.form == "xlsx"
+        plain = workbook(tables, said) if xlsx else _container(manifest, key, files)
+        sealed = age.encrypt(plain, [order.recipient])
         made = Packaged(
             hashlib.sha256(sealed).hexdigest(),
             {name: tables[name].num_rows for name in TABLES},
@@ -104,7 +109,7 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
         evidence = {"package": made.digest, "manifest": made.manifest, "counts": made.counts}
         state.advance(connection, order.handover, "packaged", evidence, now)
         # Before the commit: killed in between, the next call writes the file anew.
-        _write(path, sealed)
+        write_whole(path, sealed)
     return made
 
 
@@ -204,17 +209,6 @@ def _same(path: Path, before: Mapping[str, Any]) -> Packaged:
     if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != made.digest:
         raise HandoverRefused("transfer.package_lost", file=path.name)
     return made
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.partial")
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 _NOTICES = "SELECT number, digest, valid_from FROM notice_version ORDER BY number"

@@ -18,7 +18,7 @@ from safehands.transfer.package import STEP
 from safehands.transfer.receive import KIND, received
 from safehands.transfer.reconcile import check_receipt_counts, held_by_class, totals
 
-__all__ = ["accept_receipt", "reconcile", "sign_receipt"]
+__all__ = ["accept_form", "accept_receipt", "reconcile", "sign_receipt"]
 
 
 def sign_receipt(store: Store, buyer: Owner, handover: str, now: datetime) -> dict[str, Json]:
@@ -50,6 +50,29 @@ def accept_receipt(
         evidence = {"receipt": body_digest(KIND, body), "received": body["received"]}
         state.advance(connection, handover, "received", evidence, now)
     return body
+
+
+def accept_form(
+    store: Store,
+    seller: Owner,
+    handover: UUID,
+    counts: Mapping[str, int],
+    document: str,
+    by: str,
+    now: datetime,
+) -> None:
+    """Take a receipt that was signed by hand: the counts on it, SHA-256 of its scan, who checked.
+
+    Raises ``HandoverRefused`` for other counts than were packaged.
+    """
+    with store.begin(controller=seller.id) as connection:
+        made = effects.find(connection, effects.Claim(STEP, str(handover), "", ""))
+        if made is None:
+            raise HandoverRefused("transfer.not_packaged")
+        told = {table: {"new": count} for table, count in counts.items()}
+        check_receipt_counts(made["counts"], told)
+        evidence = {"receipt": f"by hand sha256:{document}", "received": told, "by": by}
+        state.advance(connection, handover, "received", evidence, now)
 
 
 def reconcile(

@@ -1,0 +1,91 @@
+"""The end: certificate, three years of proof, and a workbook for a buyer without Safehands."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from openpyxl import load_workbook
+from sqlalchemy import text
+from transfer_world import BUYER_KEY, PHONES, Deal
+
+from safehands.errors import HandoverRefused, KeyProblem
+from safehands.handover.classify import campaign
+from safehands.keys import age
+from safehands.ledger import verify_document
+from safehands.transfer.certificate import BY_HAND, Declaration, certify
+from safehands.transfer.evidence_bundle import end_bundle, look_up
+from safehands.transfer.package import make_package
+from safehands.transfer.receipt import accept_form
+
+DECLARED = {what: Declaration("wang.li", date(2026, 11, 24), "erased") for what in BY_HAND}
+
+
+def test_the_certificate_says_proved_and_declared_apart(deal: Deal) -> None:
+    deal.whole()
+    store, seller, now = deal.world.store, deal.world.owner(), deal.world.now
+    with pytest.raises(HandoverRefused, match="not final"):
+        certify(store, seller, deal.id, DECLARED, now)
+    deal.finish()
+    some = {what: one for what, one in DECLARED.items() if what != "cctv"}
+    with pytest.raises(HandoverRefused, match="cctv"):
+        certify(store, seller, deal.id, some, now)
+    document = certify(store, seller, deal.id, DECLARED, now)
+    found = verify_document(document, deal.verifier)
+    proved, declared = found.body["proved"], found.body["declared"]
+    assert isinstance(proved, dict)
+    assert isinstance(declared, dict)
+    assert set(declared) == set(BY_HAND)
+    assert proved["people"] == 4
+    assert deal.state() == "certified"
+    assert certify(store, seller, deal.id, DECLARED, now)["body"] == document["body"]
+
+
+def test_the_bundle_proves_one_answer_from_the_number_until_its_keys_end(deal: Deal) -> None:
+    store, seller = deal.world.store, deal.world.owner()
+    with store.admin().begin() as connection:
+        values = {"id": deal.id, "campaign": campaign(deal.id), "now": deal.world.now}
+        connection.execute(text(_REFUSED), values)
+    deal.whole()
+    sealed = deal.path.with_suffix(".evidence").read_bytes()
+    found = look_up(store, seller, deal.id, sealed, PHONES[1])
+    assert [(row["class"], row["kind"], row["channel"]) for row in found] == [
+        ("refused", "refused", "paper")
+    ]
+    assert look_up(store, seller, deal.id, sealed, PHONES[2])[0]["kind"] is None
+    assert look_up(store, seller, deal.id, sealed, PHONES[50]) == []
+    assert end_bundle(store, deal.id)
+    with pytest.raises(KeyProblem):
+        look_up(store, seller, deal.id, sealed, PHONES[1])
+
+
+def test_a_buyer_without_safehands_gets_the_same_as_text(deal: Deal) -> None:
+    order = replace(deal.order(), form="xlsx")
+    store, seller, now = deal.world.store, deal.world.owner(), deal.world.now
+    made = make_package(store, order, deal.path, now)
+    plain = age.decrypt(deal.path.read_bytes(), age.identity(store.provider, BUYER_KEY))
+    book = load_workbook(io.BytesIO(plain))
+    assert [sheet.max_row - 1 for sheet in book.worksheets[1:]] == list(made.counts.values())
+    assert {row[2] for row in book["person"].iter_rows(values_only=True)} == {
+        "phone",
+        PHONES[0],
+        PHONES[5],
+    }
+    kinds = {c.data_type for sheet in book.worksheets for row in sheet.iter_rows() for c in row}
+    assert "f" not in kinds
+    wrong = {**made.counts, "parcel": 1}
+    with pytest.raises(HandoverRefused, match="differs"):
+        accept_form(store, seller, deal.id, wrong, "0" * 64, "wang.li", now)
+    accept_form(store, seller, deal.id, made.counts, "0" * 64, "wang.li", now)
+    assert deal.state() == "received"
+
+
+_REFUSED = (
+    "INSERT INTO consent_event (controller_id, subject_id, kind, purpose, separate, terms, channel,"
+    " evidence, guardian, campaign, at, recorded_at, by_whom, source)"
+    " SELECT controller_id, subject_id, 'refused', 'handover', true, '', 'paper', 'sheet-1', '',"
+    " :campaign, :now, :now, 'wang.li', '' FROM handover_subject"
+    " WHERE handover_id = :id AND class = 'refused'"
+)
