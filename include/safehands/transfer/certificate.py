@@ -44,7 +44,7 @@ BY_HAND = (
 
 @dataclass(frozen=True)
 class Declaration:
-    """What somebody says was done: staff id, day, ``erased``, ``returned``, ``none`` or ``kept``."""
+    """What somebody says was done: staff id, day; ``erased``, ``returned``, ``none``, ``kept``."""
 
     by: str
     on: date

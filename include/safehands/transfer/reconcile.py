@@ -72,10 +72,7 @@ _CLASS = (
     f" WHEN coalesce(h.class, '') NOT IN {SLIP_STAYS} AND {{1}} THEN 'transferred'"
     " ELSE coalesce(h.class, 'unreachable') END"
 )
-_WAITS = (
-    "EXISTS (SELECT FROM custody c WHERE c.controller_id = p.controller_id"
-    " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at)"
-)
+_WAITS = "c.waybill IS NOT NULL"
 _OF = "EXISTS (SELECT FROM handover_subject l WHERE l.handover_id = :id AND l.subject_id = {0})"
 _PARCEL = _CLASS.format("p", _WAITS)
 _SLIP = _CLASS.format("c", "true")
@@ -87,6 +84,8 @@ _BY_CLASS = {
     ),
     "parcel": (
         f"SELECT {_PARCEL}, count(*) FROM parcel p{_LISTED.format('p')}"
+        " LEFT JOIN custody c ON c.controller_id = p.controller_id AND c.waybill = p.waybill"
+        " AND c.arrived_at = p.arrived_at"
         " WHERE p.station_id = ANY(:stations) GROUP BY 1"
     ),
     "custody": (

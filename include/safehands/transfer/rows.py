@@ -217,10 +217,10 @@ _PARCELS = (
     " p.station_id, p.arrived_at, coalesce(p.collected_at, 'infinity'), p.district, p.carrier,"
     " p.status, p.weight_band, p.tags FROM parcel p LEFT JOIN handover_subject h"
     " ON h.handover_id = '{id}' AND h.controller_id = p.controller_id"
-    " AND h.subject_id = p.subject_id WHERE p.station_id IN ({stations})"
-    f" AND (h.class = 'transferred' OR ({_SLIP_MOVES} AND EXISTS (SELECT FROM custody c"
-    " WHERE c.controller_id = p.controller_id AND c.waybill = p.waybill"
-    " AND c.arrived_at = p.arrived_at))) ORDER BY p.waybill, p.arrived_at"
+    " AND h.subject_id = p.subject_id LEFT JOIN custody c ON c.controller_id = p.controller_id"
+    " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at"
+    " WHERE p.station_id IN ({stations})"
+    f" AND (h.class = 'transferred' OR ({_SLIP_MOVES} AND c.waybill IS NOT NULL))"
 )
 _CUSTODY = (
     f"SELECT {_WHO.format('c')}, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed,"
