@@ -34,6 +34,7 @@ UPKEEP = {
     "rights.locate": "says where a person is, and no value",
     "store.digest": "compares two stores",
     "transfer.cutover": "erases and restricts what the seller held",
+    "transfer.evidence_bundle": "keeps the seller's proof of everybody who was listed",
     "transfer.receipt": "counts them in the identity",
     "handover.opening": "counts who stays because they are stored only",
 }

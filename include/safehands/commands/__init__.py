@@ -33,6 +33,7 @@ GROUPS: dict[str, str] = {
     "incident": "incident",
     "complaint": "complaint",
     "handover": "handover",
+    "transfer": "transfer",
     "table": "table",
     "inspect": "inspect",
 }

@@ -1,0 +1,218 @@
+"""``safehands transfer``: what moves in a hand-over, step by step and by hand.
+
+Files and public keys go between the two parties; no option and no line names a customer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from safehands.commands.call import Call, leaf
+from safehands.messages import say
+
+if TYPE_CHECKING:
+    from safehands.installation import Installation
+    from safehands.store.register import Owner
+
+__all__ = ["command"]
+
+_DONE = ("erased", "returned", "none", "kept")
+
+
+def command(lang: str) -> click.Command:
+    """Return the command group ``transfer``."""
+    group = click.Group("transfer", help=say("cli.transfer", lang))
+
+    def option(name: str, **more: Any) -> click.Option:
+        asked = {"required": True, **more}
+        return click.Option([f"--{name}"], help=say(f"cli.transfer.option.{name}", lang), **asked)
+
+    handover = option("handover", type=click.UUID)
+    owner, station = option("owner"), option("station", multiple=True)
+    given = option("file", type=click.Path(path_type=Path))
+    signer, by = option("signer"), option("by")
+    until = option("until", type=click.DateTime(["%Y-%m-%d"]))
+    form = option("form", type=click.Choice(["package", "xlsx"]), default="package", required=False)
+    members: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
+        "key": (_key, (owner,)),
+        "package": (
+            _package,
+            (handover, owner, station, option("buyer"), option("recipient"), form, given),
+        ),
+        "receive": (_receive, (owner, signer, station, given)),
+        "receipt": (_receipt, (handover, owner, given)),
+        "accept": (_accept, (handover, owner, signer, given)),
+        "bundle": (_bundle, (handover, owner, given)),
+        "reconcile": (_reconcile, (handover, owner, station)),
+        "cutover": (_cutover, (handover, owner, station, until, by)),
+        "certify": (
+            _certify,
+            (handover, owner, by, option("declared", multiple=True), given),
+        ),
+    }
+    for name, (work, params) in members.items():
+        group.add_command(leaf(name, lang, f"cli.transfer.{name}", work, *params))
+    return group
+
+
+def _owner(inst: Installation, code: str) -> Owner:
+    from safehands.errors import HandoverRefused
+    from safehands.store.register import owners
+
+    known = owners(inst.store)
+    if code not in known:
+        raise HandoverRefused("transfer.no_owner")
+    return known[code]
+
+
+def _done(call: Call, inst: Installation, work: Callable[[], Any]) -> None:
+    """Run a step behind the guard, number the ledger, print what it returns as JSON."""
+    from safehands import guard, journal
+
+    found = guard.guarded("transfer", work)
+    journal.sequence(inst.store, inst.clock())
+    shown = getattr(found, "__dict__", found)
+    if shown is not None:
+        call.line(json.dumps(shown, default=str, ensure_ascii=False, sort_keys=True))
+
+
+def _key(call: Call, owner: str) -> None:
+    from safehands import journal
+    from safehands.keys import age
+
+    with call.installation() as inst:
+        recipient = age.make_identity(
+            inst.provider, f"transfer-identity/{_owner(inst, owner).code}"
+        )
+        signer = str(journal.signing_key(inst.provider).verifier)
+    call.line(json.dumps({"recipient": recipient, "signer": signer}))
+
+
+def _package(
+    call: Call,
+    handover: UUID,
+    owner: str,
+    station: tuple[str, ...],
+    buyer: str,
+    recipient: str,
+    form: Any,
+    file: Path,
+) -> None:
+    from safehands.transfer.package import Order, make_package
+
+    with call.installation() as inst:
+        order = Order(handover, _owner(inst, owner), station, buyer, recipient, form=form)
+        _done(call, inst, lambda: make_package(inst.store, order, file, inst.clock()))
+
+
+def _receive(call: Call, owner: str, signer: str, station: tuple[str, ...], file: Path) -> None:
+    from safehands.keys import age
+    from safehands.ledger import VerifierKey
+    from safehands.transfer.receive import Reception, receive_package
+
+    with call.installation() as inst:
+        buyer = _owner(inst, owner)
+
+        def work() -> Any:
+            how = Reception(
+                buyer,
+                age.identity(inst.provider, f"transfer-identity/{buyer.code}"),
+                VerifierKey.parse(signer),
+                _pairs(station),
+                inst.policy.reissue_after_days,
+                f"receive-{call.day}",
+                call.day,
+            )
+            return receive_package(inst.store, file.read_bytes(), how, inst.clock())
+
+        _done(call, inst, work)
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    """Return ``THEIRS=OURS`` words as a dictionary."""
+    if any("=" not in word for word in given):
+        raise click.UsageError("--station THEIRS=OURS")
+    return {word.partition("=")[0]: word.partition("=")[2] for word in given}
+
+
+def _receipt(call: Call, handover: UUID, owner: str, file: Path) -> None:
+    from safehands.certificates import keep_certificate
+    from safehands.transfer.receipt import sign_receipt
+
+    with call.installation() as inst:
+        buyer, now = _owner(inst, owner), inst.clock()
+
+        def work() -> None:
+            keep_certificate(file, sign_receipt(inst.store, buyer, str(handover), now))
+
+        _done(call, inst, work)
+    call.line(call.say("cli.transfer.written", file=file.name))
+
+
+def _accept(call: Call, handover: UUID, owner: str, signer: str, file: Path) -> None:
+    from safehands.ledger import VerifierKey, load_document
+    from safehands.transfer.receipt import accept_receipt
+
+    with call.installation() as inst:
+        seller = _owner(inst, owner)
+
+        def work() -> Any:
+            document = load_document(file.read_text(encoding="utf-8"))
+            key = VerifierKey.parse(signer)
+            return accept_receipt(inst.store, seller, handover, document, key, inst.clock())
+
+        _done(call, inst, work)
+
+
+def _bundle(call: Call, handover: UUID, owner: str, file: Path) -> None:
+    from safehands.transfer.evidence_bundle import make_bundle
+
+    with call.installation() as inst:
+        seller = _owner(inst, owner)
+        _done(call, inst, lambda: make_bundle(inst.store, seller, handover, file, inst.clock()))
+
+
+def _reconcile(call: Call, handover: UUID, owner: str, station: tuple[str, ...]) -> None:
+    from safehands.transfer.receipt import reconcile
+
+    with call.installation() as inst:
+        seller = _owner(inst, owner)
+        _done(call, inst, lambda: reconcile(inst.store, seller, handover, station, inst.clock()))
+
+
+def _cutover(
+    call: Call, handover: UUID, owner: str, station: tuple[str, ...], until: Any, by: str
+) -> None:
+    from safehands.transfer.cutover import Cut, cut_over
+
+    with call.installation() as inst:
+        run = f"handover-{handover}"
+        cut = Cut(handover, _owner(inst, owner), station, until.date(), by, run, call.day)
+        archive = inst.settings.archive
+        _done(call, inst, lambda: cut_over(inst.store, cut, inst.policy, archive, inst.clock()))
+
+
+def _certify(
+    call: Call, handover: UUID, owner: str, by: str, declared: tuple[str, ...], file: Path
+) -> None:
+    from safehands.certificates import keep_certificate
+    from safehands.transfer.certificate import Declaration, certify
+
+    said = _pairs(declared)
+    if set(said.values()) - set(_DONE):
+        raise click.UsageError(f"--declared WHAT={'|'.join(_DONE)}")
+    with call.installation() as inst:
+        seller, now = _owner(inst, owner), inst.clock()
+        words = {what: Declaration(by, call.day, done) for what, done in said.items()}
+
+        def work() -> None:
+            keep_certificate(file, certify(inst.store, seller, handover, words, now))
+
+        _done(call, inst, work)
+    call.line(call.say("cli.transfer.written", file=file.name))

@@ -1,0 +1,61 @@
+"""The commands of a transfer, each once, between a seller and a buyer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from transfer_world import CLASSES, PHONES, Deal, deal_of, people_of_a
+
+from minimised import World
+from nights import NOW
+from safehands.cli import command
+from safehands.commands import call as edge
+from safehands.installation import Installation
+from safehands.night import Night
+from safehands.transfer.certificate import BY_HAND
+
+
+def test_a_station_changes_hands_by_command(
+    install: Any, night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inst: Installation = install()
+    world = World(inst.store, night, NOW)
+    people_of_a(world)
+    deal: Deal = deal_of(world, tmp_path / "p.age")
+    deal.approved(CLASSES)
+    monkeypatch.setenv("SAFEHANDS_HOME", str(inst.settings.home))
+    monkeypatch.setenv("SAFEHANDS_DATABASE_URL", inst.settings.database_url)
+    monkeypatch.setattr(edge, "now", lambda: NOW)
+    texts: list[str] = []
+
+    def run(*words: str) -> str:
+        day = str(night.business_date)
+        found = CliRunner().invoke(command("en"), ["transfer", *words, "--date", day])
+        assert found.exit_code == 0, (words, found.output, found.exception)
+        texts.append(found.output)
+        return found.output
+
+    this, file = ("--handover", str(deal.id)), ("--file", str(deal.path))
+    seller, buyer = ("--owner", "A"), ("--owner", "B")
+    keys = json.loads(run("key", *buyer))
+    signer = ("--signer", keys["signer"])
+    to = ("--buyer", "B", "--recipient", keys["recipient"])
+    run("package", *this, *seller, "--station", "A1", *to, *file)
+    run("receive", *buyer, *signer, "--station", "A1=B1", *file)
+    receipt = ("--file", str(tmp_path / "receipt.json"))
+    run("receipt", *this, *buyer, *receipt)
+    run("accept", *this, *seller, *signer, *receipt)
+    run("bundle", *this, *seller, "--file", str(tmp_path / "evidence.age"))
+    told = json.loads(run("reconcile", *this, *seller, "--station", "A1"))
+    assert told["held"]["parcel"] == 24
+    last = ("--until", "2029-11-23", "--by", "wang.li")
+    run("cutover", *this, *seller, "--station", "A1", *last)
+    deal.finish()
+    words = [word for what in BY_HAND for word in ("--declared", f"{what}=erased")]
+    run("certify", *this, *seller, "--by", "wang.li", *words, "--file", str(tmp_path / "c.json"))
+    assert deal.state() == "certified"
+    assert not any(phone in text for phone in PHONES[:6] for text in texts)
