@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from safehands.installation import Installation
     from safehands.store.register import Owner
 
-__all__ = ["command"]
+__all__ = ["command", "members"]
 
 _DONE = ("erased", "returned", "none", "kept")
 
@@ -28,6 +28,13 @@ _DONE = ("erased", "returned", "none", "kept")
 def command(lang: str) -> click.Command:
     """Return the command group ``transfer``."""
     group = click.Group("transfer", help=say("cli.transfer", lang))
+    for member in members(lang).values():
+        group.add_command(member)
+    return group
+
+
+def members(lang: str) -> dict[str, click.Command]:
+    """Return the commands by name; ``safehands handover`` lists them among its own steps."""
 
     def option(name: str, **more: Any) -> click.Option:
         asked = {"required": True, **more}
@@ -39,7 +46,7 @@ def command(lang: str) -> click.Command:
     signer, by = option("signer"), option("by")
     until = option("until", type=click.DateTime(["%Y-%m-%d"]))
     form = option("form", type=click.Choice(["package", "xlsx"]), default="package", required=False)
-    members: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
+    made: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
         "key": (_key, (owner,)),
         "package": (
             _package,
@@ -56,9 +63,10 @@ def command(lang: str) -> click.Command:
             (handover, owner, by, option("declared", multiple=True), given),
         ),
     }
-    for name, (work, params) in members.items():
-        group.add_command(leaf(name, lang, f"cli.transfer.{name}", work, *params))
-    return group
+    return {
+        name: leaf(name, lang, f"cli.transfer.{name}", work, *params)
+        for name, (work, params) in made.items()
+    }
 
 
 def _owner(inst: Installation, code: str) -> Owner:
