@@ -22,10 +22,11 @@ from safehands.keys import KeyRing
 from safehands.night import SHANGHAI
 from safehands.policy import Policy
 from safehands.store import Store, lock
+from safehands.store.register import Owner
 from safehands.vault.access import OFFICER, Access, check_access, find_owner, note
 from safehands.vault.numbers import taken_back
 
-__all__ = ["kept_out", "parcels_kept_out", "release", "restrict"]
+__all__ = ["kept_out", "parcels_kept_out", "release", "restrict", "restrict_within"]
 
 
 def restrict(
@@ -51,12 +52,33 @@ def restrict(
     owner = find_owner(store, access.controller)
     with store.begin(OFFICER, owner.id) as connection:
         lock(connection, f"safehands.controller.{owner.id}")
-        query = text("SELECT 1 FROM subject WHERE subject_id = :who")
-        if connection.execute(query, {"who": subject}).scalar() is None:
-            raise AccessRefused("vault.nobody_to_restrict")
-        note(connection, owner, subject, "restrict", access, [], now, reason=reason)
-        values = {"who": subject, "reason": reason, "at": now, "until": until, "by": access.by}
-        connection.execute(text(_RESTRICT), values)
+        restrict_within(
+            connection, policy, owner, access, now, subject=subject, reason=reason, until=until
+        )
+
+
+def restrict_within(
+    connection: Connection,
+    policy: Policy,
+    owner: Owner,
+    access: Access,
+    now: datetime,
+    *,
+    subject: UUID,
+    reason: str,
+    until: date | None,
+) -> None:
+    """Do what ``restrict`` does in the caller's transaction, which holds the owner's lock.
+
+    Raises as ``restrict`` does.
+    """
+    _check(policy, access, reason, until, now)
+    query = text("SELECT 1 FROM subject WHERE subject_id = :who")
+    if connection.execute(query, {"who": subject}).scalar() is None:
+        raise AccessRefused("vault.nobody_to_restrict")
+    note(connection, owner, subject, "restrict", access, [], now, reason=reason)
+    values = {"who": subject, "reason": reason, "at": now, "until": until, "by": access.by}
+    connection.execute(text(_RESTRICT), values)
 
 
 def release(store: Store, policy: Policy, access: Access, now: datetime, *, subject: UUID) -> None:
