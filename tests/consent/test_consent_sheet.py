@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from consent_office import PHONES, Office
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openpyxl import Workbook
+from sqlalchemy import text
 
-from nights import NOW
-from safehands.consent import Read, import_sheet
+from minimised import at
+from nights import BUSINESS_DATE, NOW
+from safehands.consent import Read, import_sheet, night_figures
 from safehands.consent.sheet import Asked
 from safehands.errors import BadInput
+from safehands.messages import say
+from safehands.night import SHANGHAI
 
 ASKED = Asked("marketing", "survey", 1, "autumn")
 HEAD = ["答卷编号", "您的手机号", "您是否同意", "提交时间", "喜欢的颜色"]
@@ -21,6 +28,12 @@ ROWS = [
     ["1002", "+86 13800000002", "不同意", "2026/11/12 11:05", "蓝"],
     ["1003", "13999999999", "同意", "2026-11-12", "绿"],
 ]
+
+
+WRONG = {
+    name: tuple(say(f"consent.wrong.{name}", lang) for lang in ("zh", "en"))
+    for name in ("phone", "answer", "at")
+}
 
 
 def write(path: Path, rows: list[list[str]]) -> Path:
@@ -74,7 +87,12 @@ def test_one_bad_line_and_nothing_is_taken(
 ) -> None:
     with pytest.raises(BadInput) as problem:
         take(office, write(tmp_path / "answers.csv", [ROWS[0], row]))
-    assert problem.value.params == {"file": "answers.csv", "row": 3, "column": column}
+    assert problem.value.key == "consent.lines"
+    assert problem.value.params["count"] == 1
+    assert problem.value.params["lines"] == (
+        f"第 3 行：{WRONG[column][0]} / {WRONG[column][1]} / "
+        f"Row 3: {WRONG[column][0]} / {WRONG[column][1]}"
+    )
     assert not any(cell and cell in str(problem.value) for cell in row[1:2])
     assert office.world.rows("SELECT id FROM consent_event") == []
 
@@ -91,8 +109,8 @@ def test_a_line_that_is_no_consent_stops_the_file(
 ) -> None:
     with pytest.raises(BadInput) as problem:
         take(office, write(tmp_path / "answers.csv", ROWS), asked)
-    assert problem.value.params["row"] == 2
-    assert why in str(problem.value.params["why"])
+    assert "Row 2:" in str(problem.value.params["lines"])
+    assert why in str(problem.value.params["lines"])
     assert office.world.rows("SELECT id FROM consent_event") == []
 
 
@@ -105,3 +123,109 @@ def test_a_missing_column_is_named(office: Office, tmp_path: Path, lacking: str)
     with pytest.raises(BadInput) as problem:
         take(office, path)
     assert problem.value.key == "consent.no_column"
+
+
+def test_every_wrong_line_is_named_and_no_cell(office: Office, tmp_path: Path) -> None:
+    bad = [["9", "0755", "也许", "昨天", ""] for _ in range(25)]
+    with pytest.raises(BadInput) as problem:
+        take(office, write(tmp_path / "answers.csv", [ROWS[0], *bad]))
+    lines = str(problem.value.params["lines"])
+    assert problem.value.params["count"] == 25
+    assert all(f"Row {row}:" in lines for row in range(3, 23))
+    assert "And 5 more." in lines
+    assert not any(cell in lines for cell in ("0755", "也许", "昨天"))
+    assert office.world.rows("SELECT id FROM consent_event") == []
+
+
+YOUNG = ["手机号", "是否同意", "日期", "未满14周岁", "监护人凭证"]
+
+
+def young(office: Office, path: Path, *rows: list[str]) -> Read:
+    path.write_text("\n".join(",".join(row) for row in [YOUNG, *rows]), encoding="utf-8")
+    return take(office, path)
+
+
+def test_a_child_without_a_guardian_is_restricted_and_consents_to_nothing(
+    office: Office, tmp_path: Path
+) -> None:
+    found = young(
+        office,
+        tmp_path / "young.csv",
+        [PHONES[0], "同意", "2026-11-12", "是", ""],
+        [PHONES[1], "同意", "2026-11-12", "是", "G-7"],
+        [PHONES[2], "同意", "2026-11-12", "否", ""],
+    )
+    assert (found.recorded, found.minors) == (2, 1)
+    assert office.allowed() == {office.people[phone] for phone in PHONES[1:]}
+    assert office.people[PHONES[0]] not in office.allowed("rights")
+    (held,) = office.world.rows("SELECT subject_id, reason, until FROM restriction", storage=True)
+    days = office.inst.policy.elsewhere["minors"].keep_days or 0
+    assert held == {
+        "subject_id": office.people[PHONES[0]],
+        "reason": "minor",
+        "until": NOW.astimezone(SHANGHAI).date() + timedelta(days=days),
+    }
+
+
+def test_a_word_about_age_that_is_none_stops_the_file(office: Office, tmp_path: Path) -> None:
+    with pytest.raises(BadInput):
+        young(office, tmp_path / "young.csv", [PHONES[0], "同意", "2026-11-12", "十三", ""])
+    assert office.world.rows("SELECT id FROM consent_event") == []
+
+
+def test_what_the_former_holder_of_a_number_said_is_not_the_present_ones_word(
+    office: Office, tmp_path: Path
+) -> None:
+    with office.inst.store.admin().begin() as connection:
+        connection.execute(
+            text("UPDATE subject SET generation = 1, first_seen = :since WHERE subject_id = :who"),
+            {"since": at(2026, 11, 13), "who": office.people[PHONES[0]]},
+        )
+    before = [["1", PHONES[0], "同意", "2026-11-12", ""]]
+    after = [["2", PHONES[0], "同意", "2026-11-13", ""]]
+    assert take(office, write(tmp_path / "before.csv", before)).unknown == 1
+    assert office.allowed() == set()
+    assert take(office, write(tmp_path / "after.csv", after)).recorded == 1
+
+
+def test_the_figures_count_lists_without_consent_and_children_without_guardians(
+    office: Office, tmp_path: Path
+) -> None:
+    def figures() -> dict[str, int]:
+        night_figures(office.inst, BUSINESS_DATE, "R1")
+        rows = office.world.rows("SELECT name, number FROM rule_figure")
+        return {row["name"]: int(row["number"]) for row in rows}
+
+    assert figures()["consent.marketing_without"] == 3
+    yes = [PHONES[1], "同意", "2026-11-12", "是", "G-7"]
+    young(office, tmp_path / "young.csv", yes)
+    found = figures()
+    assert (found["consent.marketing_without"], found["consent.minors_without_guardian"]) == (2, 0)
+    young(office, tmp_path / "later.csv", [PHONES[1], "撤回", "2026-11-13", "", "G-8"])
+    assert figures()["consent.minors_without_guardian"] == 1
+
+
+CELLS = st.sampled_from(["同意", "不同意", "撤回", "也许", ""])
+NUMBERS = st.sampled_from([*PHONES, "13999999999", "0755"])
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.tuples(NUMBERS, CELLS), min_size=1, max_size=5))
+def test_a_file_is_taken_whole_or_not_at_all(
+    office: Office, tmp_path: Path, said: list[tuple[str, str]]
+) -> None:
+    with office.inst.store.admin().begin() as connection:
+        connection.execute(text("TRUNCATE consent_event"))
+    rows = [[str(i), phone, cell, "2026-11-12", ""] for i, (phone, cell) in enumerate(said)]
+    path = write(tmp_path / "answers.csv", rows)
+    good = all(phone != "0755" and cell not in ("也许", "") for phone, cell in said)
+    if not good:
+        with pytest.raises(BadInput):
+            take(office, path)
+    else:
+        found = take(office, path)
+        assert found.recorded + found.unknown == len(said)
+    kept = office.world.rows("SELECT id FROM consent_event")
+    assert len(kept) == (sum(phone in PHONES for phone, _ in said) if good else 0)

@@ -173,6 +173,7 @@ def _import(
             recorded=found.recorded,
             unknown=found.unknown,
             stopped=found.stopped,
+            minors=found.minors,
         )
     )
 

@@ -22,7 +22,9 @@ def night_figures(inst: Installation, day: date, run: str) -> None:
     ``consent.incomplete``: people whom a station's export calls consenting without any answer on
     record. ``consent.stale``: consents whose terms changed. ``consent.used_after_withdrawal``:
     people with something left that rested on a consent they took back. ``notice.missing_items``:
-    all of them while no notice holds.
+    all of them while no notice holds. ``consent.marketing_without``: people on the list for
+    messages without a consent that holds. ``consent.minors_without_guardian``: people for whom a
+    guardian once answered, still processed although none agrees any more.
     """
     names = load_rulebook(inst.settings.policy).figures
     for owner in owners(inst.store).values():
@@ -49,6 +51,8 @@ def _numbers(
         "consent.used_after_withdrawal": (counts[2], "preference, consent_event"),
         # What rested on a consent goes in the transaction that records its end.
         "consent.withdrawal_nights": (0 if not counts[2] else 2, "preference, consent_event"),
+        "consent.marketing_without": (counts[3], "preference, consent_event"),
+        "consent.minors_without_guardian": (counts[4], "subject, consent_event"),
         "notice.missing_items": (lacking, "notice_version"),
     }
 
@@ -61,5 +65,12 @@ _COUNTS = (
     " unnest(CAST(:asked AS text[]), CAST(:terms AS text[])) t (purpose, terms)"
     " WHERE t.purpose = a.purpose AND t.terms = a.terms)),"
     " (SELECT count(*) FROM last a JOIN preference p USING (subject_id)"
-    " WHERE a.kind <> 'granted' AND (p.marketing = 1 OR p.time_window <> 0))"
+    " WHERE a.kind <> 'granted' AND (p.marketing = 1 OR p.time_window <> 0)),"
+    " (SELECT count(*) FROM preference p WHERE p.marketing = 1 AND NOT EXISTS (SELECT FROM last a"
+    " JOIN unnest(CAST(:asked AS text[]), CAST(:terms AS text[])) t (purpose, terms)"
+    " USING (purpose, terms) WHERE a.subject_id = p.subject_id AND a.kind = 'granted')),"
+    " (SELECT count(*) FROM subject s WHERE EXISTS (SELECT FROM consent_event e"
+    " WHERE e.subject_id = s.subject_id AND e.guardian <> '') AND NOT EXISTS"
+    " (SELECT FROM last_answers(:day) a WHERE a.subject_id = s.subject_id"
+    " AND a.kind = 'granted' AND a.guardian <> ''))"
 )

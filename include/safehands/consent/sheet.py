@@ -1,14 +1,17 @@
 """Answers from a file: a station's own sheet, or what a survey platform exports.
 
-CSV or XLSX. Whole or not at all: one line that cannot be understood stops the file, with its place
-and what is wrong, and never with a cell. The same file again changes nothing.
+CSV or XLSX. Whole or not at all: lines that cannot be understood stop the file, each named with its
+place and what is wrong, and never with a cell. The same file again changes nothing.
+
+Whoever a line calls under fourteen without a guardian's evidence does not consent by it: no yes is
+recorded, and the person is restricted until the purge deletes them (PIPL 31).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -22,16 +25,20 @@ from safehands.ingest.moments import moments
 from safehands.ingest.phones import read_phone
 from safehands.installation import Installation
 from safehands.keys import KeyRing
-from safehands.messages import LANGUAGES
+from safehands.messages import LANGUAGES, say
 from safehands.night import SHANGHAI
 from safehands.notices import ConsentBook, Notice, load_consent_book, versions
 from safehands.organisation.sheet import digest_of, sheet_lines
 from safehands.store import lock
-from safehands.vault.access import OFFICER, find_owner, officer_ring
+from safehands.store.register import Owner
+from safehands.vault.access import OFFICER, Access, find_owner, officer_ring
+from safehands.vault.restrict import restrict_within
 
 __all__ = ["Asked", "Read", "import_sheet"]
 
 _MOBILE = 1
+_SHOWN = 20
+"""So many wrong lines are named; of more only the number is told."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Read:
-    """What came of a file. ``unknown``: lines with a number that leads to nobody here."""
+    """What came of a file. ``unknown``: lines with a number that led to nobody here at that time.
+
+    ``minors``: people restricted because no guardian consented.
+    """
 
     recorded: int
     unknown: int
     stopped: int
     again: bool = False
+    minors: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,12 @@ class _Line:
     evidence: str
     guardian: str
     purpose: str
+    minor: bool
+
+    @property
+    def void(self) -> bool:
+        """Say whether it is a child's own yes."""
+        return self.minor and not self.guardian and self.kind == "granted"
 
 
 def import_sheet(
@@ -85,36 +102,70 @@ def import_sheet(
         if connection.execute(text(_KNOWN), {"source": digest}).scalar():
             return Read(0, 0, 0, again=True)
         ring = officer_ring(connection, inst.store.provider, owner)
-        people = _people(connection, ring, [line.phone for line in lines])
+        people = _people(connection, ring, lines)
         notices = versions(connection, owner.id)
-        given = [_answer(line, people[line.phone], asked) for line in lines if line.phone in people]
-        known = [line for line in lines if line.phone in people]
-        for line, answer in zip(known, given, strict=True):
-            _check(inst, book, notices, answer, line, path, now)
+        known = [line for line in lines if line.number in people]
+        pairs = [(line, _answer(line, people[line.number], asked)) for line in known]
+        _check(inst, book, notices, pairs, path, now)
+        given = [answer for line, answer in pairs if not line.void]
         stopped = record(
             connection, inst.policy, book, owner, notices, given, by, now, source=digest
         )
-    return Read(len(given), len(lines) - len(given), stopped)
+        young = {answer.subject for line, answer in pairs if line.minor and not line.guardian}
+        _restrict(connection, inst, owner, young, by, now)
+    return Read(len(given), len(lines) - len(known), stopped, minors=len(young))
 
 
 def _check(
     inst: Installation,
     book: ConsentBook,
     notices: list[Notice],
-    answer: Answer,
-    line: _Line,
+    pairs: Sequence[tuple[_Line, Answer]],
     path: Path,
     now: datetime,
 ) -> None:
-    try:
-        check(inst.policy, book, notices, answer, now)
-    except AccessRefused as refused:
-        raise BadInput(
-            "consent.line",
-            file=safe_name(path.name),
-            row=line.number,
-            why=" / ".join(refused.say(lang) for lang in LANGUAGES),
-        ) from None
+    wrong = []
+    for line, answer in pairs:
+        try:
+            check(inst.policy, book, notices, answer, now)
+        except AccessRefused as refused:
+            why = " / ".join(refused.say(lang) for lang in LANGUAGES)
+            wrong.append((line.number, why))
+    _stop(path, wrong)
+
+
+def _stop(path: Path, wrong: Sequence[tuple[int, str]]) -> None:
+    """Raise ``BadInput`` naming the wrong lines, if there are any."""
+    if not wrong:
+        return
+    shown = [_both("consent.row", row=row, why=why) for row, why in wrong[:_SHOWN]]
+    if len(wrong) > _SHOWN:
+        shown.append(_both("consent.more", count=len(wrong) - _SHOWN))
+    raise BadInput(
+        "consent.lines", file=safe_name(path.name), count=len(wrong), lines=" ".join(shown)
+    )
+
+
+def _both(key: str, **params: object) -> str:
+    return " / ".join(say(key, lang, **params) for lang in LANGUAGES)
+
+
+def _restrict(
+    connection: Connection,
+    inst: Installation,
+    owner: Owner,
+    young: set[UUID],
+    by: str,
+    now: datetime,
+) -> None:
+    """Restrict children without a guardian's consent until policy's last day for them."""
+    days = inst.policy.elsewhere["minors"].keep_days or 0
+    until = now.astimezone(SHANGHAI).date() + timedelta(days=days)
+    access = Access(owner.code, by, "rights")
+    for who in sorted(young):
+        restrict_within(
+            connection, inst.policy, owner, access, now, subject=who, reason="minor", until=until
+        )
 
 
 def _answer(line: _Line, subject: UUID, asked: Asked) -> Answer:
@@ -132,17 +183,25 @@ def _answer(line: _Line, subject: UUID, asked: Asked) -> Answer:
     )
 
 
-def _people(connection: Connection, ring: KeyRing, phones: list[str]) -> dict[str, UUID]:
-    """Return phone → the newest holder of the number, restricted ones aside."""
-    distinct = sorted(set(phones))
+def _people(connection: Connection, ring: KeyRing, lines: Sequence[_Line]) -> dict[int, UUID]:
+    """Return line number → who had the number when the line was said, restricted ones aside.
+
+    A number is re-issued: what its former holder said is nothing that the present one said.
+    """
+    distinct = sorted({line.phone for line in lines})
     tokens = [UUID(bytes=token) for token in ring.lookups("mobile", distinct).tolist()]
-    rows = connection.execute(text(_HOLDERS), {"lookups": tokens}).all()
-    holders = {row[0]: row[1] for row in rows}
-    return {
-        phone: holders[token]
-        for phone, token in zip(distinct, tokens, strict=True)
-        if token in holders
-    }
+    token_of = dict(zip(distinct, tokens, strict=True))
+    holders: dict[UUID, list[tuple[datetime | None, UUID]]] = {}
+    for token, who, since, generation in connection.execute(text(_HOLDERS), {"lookups": tokens}):
+        holders.setdefault(token, []).append((since if generation else None, who))
+    found = {}
+    for line in lines:
+        end = line.at.astimezone(SHANGHAI).date() + timedelta(days=1)
+        for since, who in holders.get(token_of[line.phone], ()):
+            if since is None or since.astimezone(SHANGHAI).date() < end:
+                found[line.number] = who
+                break
+    return found
 
 
 def _read(path: Path, book: ConsentBook, asked: Asked) -> list[_Line]:
@@ -154,11 +213,17 @@ def _read(path: Path, book: ConsentBook, asked: Asked) -> list[_Line]:
             raise BadInput(
                 "consent.no_column", file=safe_name(path.name), column=needed, names=names
             )
-    found = []
+    found, wrong = [], []
     for number, line in enumerate(lines[1:], start=2):
         if any(cell.strip() for cell in line):
             cells = {name: line[i].strip() for name, i in head.items() if i < len(line)}
-            found.append(_line(path, number, cells, book, asked))
+            read = _line(path, number, cells, book, asked)
+            if isinstance(read, _Line):
+                found.append(read)
+            else:
+                why = ", ".join(_both(f"consent.wrong.{column}") for column in read)
+                wrong.append((number, why))
+    _stop(path, wrong)
     return found
 
 
@@ -174,22 +239,26 @@ def _heading(cells: list[str], book: ConsentBook) -> dict[str, int]:
 
 def _line(
     path: Path, number: int, cells: Mapping[str, str], book: ConsentBook, asked: Asked
-) -> _Line:
-    def wrong(column: str) -> BadInput:
-        return BadInput("consent.bad_cell", file=safe_name(path.name), row=number, column=column)
-
+) -> _Line | list[str]:
+    """Return the line, or the columns that cannot be understood."""
     phone = read_phone(cells.get("phone"))
-    if phone.kind != _MOBILE or phone.value is None:
-        raise wrong("phone")
+    mobile = phone.value if phone.kind == _MOBILE else None
     kind = _kind(cells.get("answer", ""), book)
-    if kind is None:
-        raise wrong("answer")
     at = _moment(cells.get("at", ""))
-    if at is None:
-        raise wrong("at")
+    minor = _minor(cells.get("minor", ""), book)
+    if mobile is None or kind is None or at is None or minor is None:
+        read = {"phone": mobile, "answer": kind, "at": at, "minor": minor}
+        return [column for column, value in read.items() if value is None]
     purpose = cells.get("purpose") or asked.purpose
     evidence = cells.get("evidence") or f"{safe_name(path.name)[:40]}#{number}"
-    return _Line(number, phone.value, kind, at, evidence, cells.get("guardian", ""), purpose)
+    return _Line(number, mobile, kind, at, evidence, cells.get("guardian", ""), purpose, minor)
+
+
+def _minor(cell: str, book: ConsentBook) -> bool | None:
+    word = _plain(cell)
+    if word in {_plain(one) for one in book.minor_words["under"]}:
+        return True
+    return False if not word or word in {_plain(w) for w in book.minor_words["over"]} else None
 
 
 def _kind(cell: str, book: ConsentBook) -> Kind | None:
@@ -215,6 +284,6 @@ def _plain(word: str) -> str:
 
 _KNOWN = "SELECT EXISTS (SELECT FROM consent_event WHERE source = :source)"
 _HOLDERS = (
-    "SELECT DISTINCT ON (lookup) lookup, subject_id FROM subject WHERE lookup = ANY (:lookups)"
-    " ORDER BY lookup, last_seen DESC, generation DESC, subject_id"
+    "SELECT lookup, subject_id, first_seen, generation FROM subject WHERE lookup = ANY (:lookups)"
+    " ORDER BY lookup, generation DESC"
 )

@@ -32,15 +32,18 @@ class ConsentBook(Frozen):
     methods: dict[str, Words]
     channels: dict[str, Words]
     columns: dict[str, tuple[str, ...]]
+    minor_words: dict[Literal["under", "over"], tuple[str, ...]]
     words: dict[Literal["granted", "refused", "withdrawn"], tuple[str, ...]]
 
 
 class Recipient(Frozen):
-    """Who receives which fields, in which role and for what."""
+    """Who receives which fields, in which role, for what and how (PIPL 23)."""
 
     who: Words
     role: Words
     purpose: Words
+    method: Words
+    contact: Words
     fields: tuple[str, ...]
 
 

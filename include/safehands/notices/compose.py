@@ -51,6 +51,8 @@ def compose(
                 "who": _words(one.who),
                 "role": _words(one.role),
                 "purpose": _words(one.purpose),
+                "method": _words(one.method),
+                "contact": _words(one.contact),
                 "fields": [_label(name, policy) for name in one.fields],
             }
             for one in notice.recipients
