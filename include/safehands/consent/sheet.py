@@ -146,7 +146,7 @@ def _stop(path: Path, wrong: Sequence[tuple[int, str]]) -> None:
     )
 
 
-def _both(key: str, **params: object) -> str:
+def _both(key: str, **params: str | int) -> str:
     return " / ".join(say(key, lang, **params) for lang in LANGUAGES)
 
 
