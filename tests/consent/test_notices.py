@@ -116,3 +116,14 @@ def test_policy_that_names_nothing_known_is_refused(
         (tmp_path / name).write_text(text.replace(old, new), encoding="utf-8")
         with pytest.raises(PolicyError):
             load(tmp_path, policy)
+
+
+def test_a_recipient_is_told_with_contact_and_method_and_an_older_notice_still_shows(
+    office: Office,
+) -> None:
+    document = office.document()
+    (one,) = document["recipients"]
+    page = html(document, 1, FIRST)
+    assert all(one[item]["zh"].encode() in page for item in ("contact", "method"))
+    del one["contact"], one["method"]
+    assert one["who"]["zh"].encode() in html(document, 1, FIRST)
