@@ -19,14 +19,23 @@ from safehands.installation import Installation
 from safehands.organisation import names
 from safehands.organisation.catalogue import Kind
 from safehands.organisation.files import Frozen, Words, checked, read_yaml
+from safehands.pipia import OccasionName, current, precedes
 from safehands.rulebook.check import NIGHT, Line, judge_all, keep, line_of
 from safehands.rulebook.facts import Books, gather, open_books
-from safehands.rulebook.judge import Facts, Occasion, Outcome, RuleResult
+from safehands.rulebook.judge import Facts, Measured, Occasion, Outcome, RuleResult
 from safehands.rulebook.names import measure_exists
+from safehands.store.register import Owner, owners
 
 __all__ = ["Gate", "GateItem", "GateVerdict", "check", "load_gates", "night", "require"]
 
 GateName = Literal["handover", "sharing", "night"]
+
+_BEFORE = "figure.assessment.before_transfer"
+# An assessment made for one of these counts for the occasion (PIPL 55): a processor is entrusted.
+_ASSESSED_FOR: dict[str, tuple[OccasionName, ...]] = {
+    "handover": ("handover",),
+    "sharing": ("sharing", "entrusting"),
+}
 
 
 class Threshold(Frozen):
@@ -153,8 +162,12 @@ def check(
 ) -> GateVerdict:
     """Check ``gate`` on ``day`` for ``owner`` (default: every owner) and keep the verdicts.
 
-    ``occasion`` gives the transfer mode or release and the id of the hand-over; without it every
-    rule of that kind applies. Raises ``PolicyError`` when a policy file is wrong.
+    ``occasion`` gives the transfer mode or release and the id of the hand-over or the code of the
+    agreement; without it every rule of that kind applies. The impact assessment that was signed
+    for exactly this hand-over or agreement is looked up, and by how many days it precedes ``day``
+    is recorded (rule PIA-01): the transfer itself comes later than its gate.
+
+    Raises ``PolicyError`` when a policy file is wrong.
     """
     if gate == "night":
         return night(inst, day)
@@ -162,6 +175,10 @@ def check(
     gates = load_gates(inst.settings.policy, books)
     occasion = occasion or Occasion("handover" if gate == "handover" else "sharing")
     facts = _of(owner, gather(inst, books, day, occasion))
+    if occasion.scope:
+        known = owners(inst.store)
+        for code, mine in facts.items():
+            facts[code] = _assessed(inst, books, known[code], mine, day, occasion)
     return _verdict(inst, books, gate, gates[gate], day, facts, occasion, str(occasion))
 
 
@@ -182,6 +199,24 @@ def require(verdict: GateVerdict) -> None:
     if not verdict.is_open:
         shown = sorted({item.id for item in verdict.blockers})
         raise GateClosed("gates.closed", gate=verdict.gate, what=", ".join(shown))
+
+
+def _assessed(
+    inst: Installation, books: Books, owner: Owner, facts: Facts, day: date, occasion: Occasion
+) -> Facts:
+    """Return the facts with the assessment in force for this hand-over or agreement, or without."""
+    figures, scope = books.rules.figures, occasion.scope
+    with inst.store.begin(controller=owner.id) as connection:
+        for name in _ASSESSED_FOR.get(occasion.kind, ()):
+            found = current(connection, owner.id, name, day, scope)
+            if found is not None:
+                days = precedes(connection, figures, owner, found, scope, day, day)
+                run = f"pipia {found.pipia_id}"
+                return {**facts, _BEFORE: Measured(days, run, "pipia_event")}
+    # What an assessment once showed is no evidence when none is in force any more.
+    kept = facts.get(_BEFORE)
+    lapsed = kept is not None and kept.run.startswith("pipia ")
+    return {name: fact for name, fact in facts.items() if not (lapsed and name == _BEFORE)}
 
 
 def _verdict(

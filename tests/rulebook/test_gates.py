@@ -79,6 +79,7 @@ def test_a_rule_without_evidence_blocks_and_a_green_gate_opens(home: Home) -> No
 
 def test_sharing_stops_on_risk_and_on_a_threshold_of_policy(home: Home) -> None:
     all_green(home, CONTROLLED)
+    home.figure("assessment.before_transfer", 1, scope="R-1")
     home.quality("pseudonymised.mobile_like", 10, 0)
     home.assessment(BUSINESS_DATE, 5, 0.05, 0.25)
     report = home.inst.settings.reports / BUSINESS_DATE.isoformat()

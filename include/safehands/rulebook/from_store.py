@@ -120,6 +120,13 @@ STATEMENTS: dict[str, str] = {
     "store.risk_highest": _risk("(figures->'figures'->'prosecutor'->>'highest')::float8"),
     "store.risk_overall_controlled": _risk(_overall("controlled")),
     "store.risk_overall_public": _risk(_overall("public")),
+    "store.assessments_sensitive": (
+        "SELECT c.id AS controller_id, count(e.id) AS number, 'pipia_event' AS run"
+        " FROM controller c LEFT JOIN pipia p ON p.controller_id = c.id"
+        " AND p.occasion = 'sensitive' LEFT JOIN pipia_event e ON e.pipia_id = p.pipia_id"
+        " AND e.kind = 'signed' AND e.day <= :day AND (e.facts->>'valid_until')::date >= :day"
+        " GROUP BY c.id"
+    ),
     "store.findings_overdue": (
         "SELECT c.id AS controller_id, count(f.id) AS number, 'finding' AS run FROM controller c"
         " LEFT JOIN finding f ON f.controller_id = c.id AND f.state = 'open' AND f.due < :day"

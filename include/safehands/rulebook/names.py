@@ -60,6 +60,7 @@ FIXED = frozenset(
         "store.risk_highest",
         "store.risk_overall_controlled",
         "store.risk_overall_public",
+        "store.assessments_sensitive",
         "store.findings_overdue",
         "store.evidence_expiring",
     )
