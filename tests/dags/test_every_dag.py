@@ -13,11 +13,19 @@ import pytest
 from safehands.handover.request import HandoverRequest
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
-IDS = {"nightly_governance", "restore_drill", "risk_assessment", "station_handover", "tick"}
+IDS = {
+    "nightly_governance",
+    "restore_drill",
+    "risk_assessment",
+    "station_handover",
+    "subject_request",
+    "tick",
+}
 FORMS = {
     "nightly_governance": {"business_date", "landing"},
     "restore_drill": {"business_date"},
     "station_handover": set(HandoverRequest.model_fields),
+    "subject_request": {"request"},
     "tick": {"business_date"},
     "risk_assessment": {"business_date", "full"},
 }
@@ -34,7 +42,8 @@ def test_dag_is_described(bag: Any, name: str) -> None:
     dag = bag.dags[name]
     assert "safehands" in dag.tags
     assert any("\u4e00" <= letter <= "\u9fff" for letter in dag.dag_display_name)
-    assert dag.max_active_runs == 1
+    # Requests wait for people, so one may not block another.
+    assert dag.max_active_runs == (16 if name == "subject_request" else 1)
     assert dag.catchup is False
 
 

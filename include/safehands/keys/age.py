@@ -11,7 +11,15 @@ import pyrage
 from safehands.errors import KeyProblem
 from safehands.keys.provider import KeyProvider
 
-__all__ = ["decrypt", "encrypt", "identity", "locked", "make_identity", "recipient"]
+__all__ = [
+    "check_recipient",
+    "decrypt",
+    "encrypt",
+    "identity",
+    "locked",
+    "make_identity",
+    "recipient",
+]
 
 _NAME = "backup-identity"
 
@@ -31,6 +39,14 @@ def recipient(provider: KeyProvider, name: str = _NAME) -> str:
 def identity(provider: KeyProvider, name: str = _NAME) -> str:
     """Return a secret identity (``AGE-SECRET-KEY-1…``): for prove, restore_drill and receive."""
     return provider.get(name).decode()
+
+
+def check_recipient(given: str) -> None:
+    """Raise ``KeyProblem`` unless ``given`` is an age X25519 recipient (``age1…``)."""
+    try:
+        pyrage.x25519.Recipient.from_str(given)
+    except pyrage.RecipientError:
+        raise KeyProblem("keys.no_recipient") from None
 
 
 def encrypt(data: bytes, recipients: list[str]) -> bytes:

@@ -58,8 +58,12 @@ class Code(Frozen):
 
 
 class RightsBook(Frozen):
-    """How requests are answered. Days are policy: the law says "in time" (PIPL 50)."""
+    """How requests are answered. Days are policy: the law says "in time" (PIPL 50).
 
+    ``deciders``: the ids under which Airflow knows who may decide (PIPL 52).
+    """
+
+    deciders: tuple[str, ...]
     target_days: Annotated[int, Field(gt=0)]
     latest_days: Annotated[int, Field(gt=0)]
     code: Code

@@ -1,0 +1,216 @@
+"""The DAG ``subject_request``, run by Airflow in this process; a thread answers as the officer."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyrage
+import pytest
+from answering import answering
+from sqlalchemy import create_engine, text
+
+from safehands import erasure
+from safehands.installation import Installation, open_installation
+from safehands.rights.book import load_rights_book
+from safehands.rights.identity import confirm
+from safehands.rights.requests import Request, find, register
+from safehands.store.register import owners
+from safehands_airflow.board import notices_of
+from safehands_airflow.requests import GRANT, LATER, REFUSE
+
+DAY, NAME, PHONE, OTHER = "2026-11-23", "测试员", "13900008100", "13900008101"
+EMPTY = {"reason": None, "conditions": False, "recipient": None}
+
+
+def answer(option: str, **given: Any) -> dict[str, Any]:
+    return {"chosen_options": [option], "params_input": {**EMPTY, **given}}
+
+
+def run_dag(name: str, conf: dict[str, str]) -> Any:
+    from safehands_airflow.local import load_dag
+
+    dag = load_dag(name)
+    for task in dag.tasks:
+        task.retry_delay = timedelta(milliseconds=50)
+    return dag.test(run_conf=conf)
+
+
+def states(run: Any) -> dict[str, str]:
+    return {task.task_id: str(task.state) for task in run.get_task_instances()}
+
+
+@pytest.fixture(scope="module")
+def inst(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A store with two people, each with a parcel."""
+    folder = tmp_path_factory.mktemp("rights") / "landing" / "R1"
+    folder.mkdir(parents=True)
+    lines = ["运单号,快递公司,收件人,收件人手机号,收件地址,取件码,货架号,状态,入库时间,取件时间"]
+    lines += [
+        f"SF{810000 + n:013d},顺丰,{NAME},{phone},广东省深圳市南山区测试路1号,1-2,"
+        "A-01,已取件,2026-11-20 10:00:00,2026-11-20 18:00:00"
+        for n, phone in enumerate((PHONE, OTHER))
+    ]
+    (folder / "parcels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    conf = {"business_date": DAY, "landing": str(folder.parent)}
+    assert run_dag("nightly_governance", conf).state == "success"
+    made = open_installation(airflow.settings, lambda: datetime.now(UTC))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def asked(inst: Installation) -> Callable[[str, str], str]:
+    """A function that registers a request and, unless told otherwise, checks identity."""
+
+    def ask(kind: str, phone: str = PHONE, checked: bool = True) -> str:
+        book = load_rights_book(inst.settings.policy)
+        [subject], _ = erasure.find_subjects(inst.store, owners(inst.store)["owner"], phone)
+        random = bytes(datetime.now(UTC).microsecond.to_bytes(4, "big"))
+        request, _ = register(
+            inst.store, book, "owner", kind, subject, "wang.li", inst.clock(), random
+        )
+        if checked:
+            confirm(inst, book, request, "in_person", "", "wang.li")
+        return request
+
+    return ask
+
+
+def state(inst: Installation, request: str) -> Request:
+    return find(inst.store, request)
+
+
+def test_access_ends_as_a_package_for_the_persons_own_key(
+    airflow: Any,
+    inst: Installation,
+    asked: Callable[..., str],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    request = asked("access")
+    secret = pyrage.x25519.Identity.generate()
+    with answering(
+        "subject_request", decide=answer(GRANT, recipient=str(secret.to_public()))
+    ) as somebody:
+        run = run_dag("subject_request", {"request": request})
+    assert somebody.given == [("decide", 200)]
+    assert states(run) == {"look": "success", "decide": "success", "carry_out": "success"}
+    found = state(inst, request)
+    assert (found.state, found.decided_by) == ("done", "admin")
+    sealed = (airflow.settings.home / "answers" / f"{request}.zip.age").read_bytes()
+    with zipfile.ZipFile(BytesIO(pyrage.decrypt(sealed, [secret]))) as packed:
+        content = {name: packed.read(name).decode() for name in packed.namelist()}
+    assert any(PHONE in part for part in content.values())
+    assert not any(OTHER in part for part in content.values())
+    assert not (airflow.settings.home / "passphrases" / f"{request}.txt").exists()
+    printed = capfd.readouterr()
+    shown = printed.out + printed.err + metadata(airflow)
+    assert request in shown
+    for value in (PHONE, NAME, json.dumps(NAME)[1:-1]):
+        assert value not in shown
+    # What the officer was shown names the request's kind and deadline.
+    assert f"{found.target:%Y-%m-%d}" in somebody.asked[0]["body"]
+
+
+def metadata(airflow: Any) -> str:
+    """Everything in Airflow's own database that this DAG left, as text."""
+    engine = create_engine(airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    parts = []
+    with engine.connect() as connection:
+        for table in ("dag_run", "task_instance", "xcom", "hitl_detail", "log"):
+            parts += connection.execute(text(f"SELECT t::text FROM {table} t")).scalars()
+        rendered = "SELECT t::text FROM rendered_task_instance_fields t"
+        parts += connection.execute(text(rendered)).scalars()
+    engine.dispose()
+    return "\n".join(parts)
+
+
+def test_without_a_key_the_passphrase_lies_where_only_this_user_reads(
+    airflow: Any, inst: Installation, asked: Callable[..., str]
+) -> None:
+    request = asked("explain")
+    with answering("subject_request", decide=answer(GRANT)):
+        run_dag("subject_request", {"request": request})
+    path: Path = airflow.settings.home / "passphrases" / f"{request}.txt"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    passphrase = path.read_text(encoding="utf-8").strip()
+    sealed = (airflow.settings.home / "answers" / f"{request}.zip.age").read_bytes()
+    assert pyrage.passphrase.decrypt(sealed, passphrase)
+    assert passphrase not in metadata(airflow)
+
+
+def test_a_refusal_is_recorded_with_its_reason_and_nothing_is_carried_out(
+    inst: Installation, asked: Callable[..., str]
+) -> None:
+    request = asked("delete")
+    with answering("subject_request", decide=answer(REFUSE, reason="period")):
+        run = run_dag("subject_request", {"request": request})
+    assert states(run) == {"look": "success", "decide": "success", "carry_out": "skipped"}
+    found = state(inst, request)
+    assert (found.state, found.reason, found.decided_by) == ("refused", "period", "admin")
+    # Running it again neither asks again nor changes the answer.
+    with answering("subject_request") as nobody:
+        again = run_dag("subject_request", {"request": request})
+    assert nobody.asked == []
+    assert states(again)["carry_out"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("user", "given"),
+    [
+        ("somebody", answer(GRANT)),
+        ("admin", answer(REFUSE)),
+        ("admin", answer(GRANT, recipient="age1nonsense")),
+    ],
+    ids=["no decider", "no reason", "no key"],
+)
+def test_an_answer_that_cannot_stand_records_nothing(
+    airflow: Any, inst: Installation, asked: Callable[..., str], user: str, given: dict[str, Any]
+) -> None:
+    request = asked("restrict", OTHER)
+    with answering("subject_request", user=user, decide=given):
+        run = run_dag("subject_request", {"request": request})
+    assert states(run)["decide"] == "failed"
+    assert state(inst, request).state == "identified"
+    [notice] = notices_of(airflow.settings, run.run_id)
+    assert notice["step"] == "decide"
+
+
+def test_left_for_later_stays_open(inst: Installation, asked: Callable[..., str]) -> None:
+    request = asked("object", OTHER)
+    with answering("subject_request", decide=answer(LATER)):
+        run = run_dag("subject_request", {"request": request})
+    assert run.state == "success"
+    assert states(run) == {"look": "success", "decide": "skipped", "carry_out": "skipped"}
+    assert state(inst, request).state == "identified"
+
+
+def test_nobody_is_asked_before_identity_was_checked(
+    inst: Installation, asked: Callable[..., str]
+) -> None:
+    request = asked("access", OTHER, checked=False)
+    with answering("subject_request") as nobody:
+        run = run_dag("subject_request", {"request": request})
+    assert states(run) == {
+        "look": "failed",
+        "decide": "upstream_failed",
+        "carry_out": "upstream_failed",
+    }
+    assert nobody.asked == []
+    assert state(inst, request).state == "registered"
+
+
+def test_a_correction_waits_for_whoever_types_the_new_value(
+    inst: Installation, asked: Callable[..., str]
+) -> None:
+    request = asked("correct", OTHER)
+    with answering("subject_request", decide=answer(GRANT)):
+        run = run_dag("subject_request", {"request": request})
+    assert states(run)["carry_out"] == "skipped"
+    assert state(inst, request).state == "granted"
