@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator, Context, Param
@@ -34,6 +34,7 @@ GRANT = "同意 · Grant"
 REFUSE = "拒绝 · Refuse"
 LATER = "以后再定 · Later"
 
+_T = TypeVar("_T")
 _WAIT = timedelta(days=3)
 _BODY = """{% set r = ti.xcom_pull(task_ids='look') or {} %}
 | | |
@@ -151,7 +152,7 @@ def _form() -> dict[str, Param]:
     }
 
 
-def _opened(step: str, work: Callable[[Installation], Any]) -> Any:
+def _opened(step: str, work: Callable[[Installation], _T]) -> _T:
     """Do ``work`` on the installation; no text of a foreign error leaves here."""
     try:
         return guard.guarded(step, lambda: _with_installation(work))
@@ -161,7 +162,7 @@ def _opened(step: str, work: Callable[[Installation], Any]) -> Any:
     raise problem if problem.retryable else NightProblem(problem)
 
 
-def _with_installation(work: Callable[[Installation], Any]) -> Any:
+def _with_installation(work: Callable[[Installation], _T]) -> _T:
     from safehands.installation import open_installation
 
     inst = open_installation(Settings.read(os.environ), lambda: datetime.now(UTC))

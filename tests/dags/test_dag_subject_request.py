@@ -22,9 +22,9 @@ from safehands.rights.identity import confirm
 from safehands.rights.requests import Request, find, register
 from safehands.store.register import owners
 from safehands_airflow.board import notices_of
-from safehands_airflow.requests import GRANT, LATER, REFUSE
 
 DAY, NAME, PHONE, OTHER = "2026-11-23", "测试员", "13900008100", "13900008101"
+GRANT, REFUSE, LATER = "同意 · Grant", "拒绝 · Refuse", "以后再定 · Later"
 EMPTY = {"reason": None, "conditions": False, "recipient": None}
 
 
