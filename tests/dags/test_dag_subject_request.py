@@ -75,7 +75,7 @@ def asked(inst: Installation) -> Callable[[str, str], str]:
         request, _ = register(
             inst.store, book, "owner", kind, subject, "wang.li", inst.clock(), random
         )
-        if checked:
+        if checked and find(inst.store, request).state == "registered":
             confirm(inst, book, request, "in_person", "", "wang.li")
         return request
 

@@ -100,10 +100,28 @@ def test_up_trigger_down(apart: Settings, land: Land) -> None:
     for path in logs.rglob("*.log"):
         assert "测试员" not in path.read_text(encoding="utf-8", errors="replace"), path
 
+    # The night's report is the Asset that the assessment is scheduled on.
+    kind, state = assessment_after_the_night(port, password)
+    assert (kind, state) == ("asset_triggered", "success")
+
     launcher.down(apart)
     assert not launcher.is_up(apart)
     assert alive(running) == []
     assert launcher.down(apart) == say("airflow.was_down", "en")
+
+
+def assessment_after_the_night(port: int, password: str) -> tuple[str, str]:
+    """Wait for the run of ``risk_assessment`` and return how it was started and how it ended."""
+    api, found = Api(port, password), None
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        runs = api.get("/api/v2/dags/risk_assessment/dagRuns")["dag_runs"]
+        found = runs[0] if runs else None
+        if found and found["state"] in ("success", "failed"):
+            break
+        time.sleep(0.5)
+    assert found, "no run of risk_assessment"
+    return found["run_type"], found["state"]
 
 
 def test_a_taken_port_is_named_before_anything_is_started(apart: Settings) -> None:

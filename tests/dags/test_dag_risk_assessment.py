@@ -1,0 +1,61 @@
+"""The DAG ``risk_assessment``, run by Airflow in this process on real databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+
+DAY = "2026-11-23"
+Land = Callable[..., Path]
+
+
+def run_dag(name: str, conf: dict[str, Any]) -> Any:
+    from safehands_airflow.local import load_dag
+
+    dag = load_dag(name)
+    for task in dag.tasks:
+        task.retry_delay = timedelta(milliseconds=50)
+    return dag.test(run_conf=conf)
+
+
+def states(run: Any) -> dict[str, str]:
+    return {task.task_id: str(task.state) for task in run.get_task_instances()}
+
+
+def announced(airflow: Any, run: Any) -> Mapping[str, Any]:
+    """What the run's Asset event says."""
+    engine = create_engine(airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    query = text(
+        "SELECT e.extra FROM asset_event e JOIN asset a ON a.id = e.asset_id"
+        " WHERE e.source_run_id = :run AND a.name = 'risk_assessment'"
+    )
+    with engine.connect() as connection:
+        extra = connection.execute(query, {"run": run.run_id}).scalar_one()
+    engine.dispose()
+    return extra if isinstance(extra, Mapping) else json.loads(extra)
+
+
+def test_it_assesses_exports_and_announces_counts_only(airflow: Any, land: Land) -> None:
+    landing = str(land("A1", rows=12, first=6500))
+    conf = {"business_date": DAY, "landing": landing}
+    assert run_dag("nightly_governance", conf).state == "success"
+    run = run_dag("risk_assessment", {"business_date": DAY, "full": True})
+    assert states(run) == {"assess": "success", "export": "success"}
+    told = announced(airflow, run)
+    assert told
+    assert all(isinstance(number, int) for number in told.values())
+    assert told["owners"] >= 1
+
+
+def test_the_calendar_starts_it_on_the_first_of_a_month(bag: Any) -> None:
+    from airflow.sdk import DAG
+
+    dag: DAG = bag.dags["risk_assessment"]
+    timetable = dag.timetable.timetable  # type: ignore[attr-defined]
+    assert timetable.expression == "0 6 1 * *"
+    assert str(timetable.timezone) == "Asia/Shanghai"
