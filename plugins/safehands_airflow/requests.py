@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from safehands import guard
-from safehands.errors import AccessRefused, SafehandsError
+from safehands.errors import AccessRefused
 from safehands.rights.book import load_rights_book
 from safehands.settings import Settings
-from safehands_airflow.operators import NightProblem
+from safehands_airflow.deciding import check_decider, opened, responder
 
 if TYPE_CHECKING:
     from safehands.installation import Installation
@@ -34,7 +32,6 @@ GRANT = "同意 · Grant"
 REFUSE = "拒绝 · Refuse"
 LATER = "以后再定 · Later"
 
-_T = TypeVar("_T")
 _WAIT = timedelta(days=3)
 _BODY = """{% set r = ti.xcom_pull(task_ids='look') or {} %}
 | | |
@@ -69,9 +66,9 @@ class RequestOperator(BaseOperator):
         """Open the installation, do the work, close the installation."""
         request = str(context["params"]["request"] or "")
         if self.work == "look":
-            return _opened("look", lambda inst: _shown(_find(inst, request)))
+            return opened("look", lambda inst: _shown(_find(inst, request)))
         answer = context["ti"].xcom_pull(task_ids="decide") or {}
-        result = _opened("carry_out", lambda inst: _carry_out(inst, request, answer))
+        result = opened("carry_out", lambda inst: _carry_out(inst, request, answer))
         if result is None:
             raise AirflowSkipException(self.work)
         return result
@@ -104,7 +101,7 @@ class DecideOperator(HITLOperator):
     def execute(self, context: Context) -> Any:
         """Ask, unless the store has the answer."""
         request = str(context["params"]["request"] or "")
-        if _opened("decide", lambda inst: _find(inst, request).state) in _DECIDED:
+        if opened("decide", lambda inst: _find(inst, request).state) in _DECIDED:
             return {"recipient": ""}
         return super().execute(context)
 
@@ -115,9 +112,9 @@ class DecideOperator(HITLOperator):
         if chosen == LATER:
             raise AirflowSkipException("decide")
         request = str(context["params"]["request"] or "")
-        who = (given["responded_by_user"] or {}).get("id", "")
+        who = responder(given)
         answer = dict(given["params_input"])
-        _opened("decide", lambda inst: _decide(inst, request, who, chosen == GRANT, answer))
+        opened("decide", lambda inst: _decide(inst, request, who, chosen == GRANT, answer))
         return {"recipient": str(answer.get("recipient") or "")}
 
 
@@ -152,26 +149,6 @@ def _form() -> dict[str, Param]:
     }
 
 
-def _opened(step: str, work: Callable[[Installation], _T]) -> _T:
-    """Do ``work`` on the installation; no text of a foreign error leaves here."""
-    try:
-        return guard.guarded(step, lambda: _with_installation(work))
-    except SafehandsError as error:
-        problem = error
-    # Raised outside the handler, so that nothing hangs on it as context.
-    raise problem if problem.retryable else NightProblem(problem)
-
-
-def _with_installation(work: Callable[[Installation], _T]) -> _T:
-    from safehands.installation import open_installation
-
-    inst = open_installation(Settings.read(os.environ), lambda: datetime.now(UTC))
-    try:
-        return work(inst)
-    finally:
-        inst.close()
-
-
 def _find(inst: Installation, request: str) -> Request:
     from safehands.rights.requests import find
 
@@ -200,8 +177,7 @@ def _decide(
     from safehands.rights.decide import decide
 
     book = load_rights_book(inst.settings.policy)
-    if who not in book.deciders:
-        raise AccessRefused("rights.no_decider", who=who or "-")
+    check_decider(inst, who)
     if answer.get("recipient"):
         check_recipient(str(answer["recipient"]))
     decide(

@@ -14,6 +14,8 @@ from safehands.handover.request import HandoverRequest
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 IDS = {
+    "disclosure",
+    "incident_response",
     "nightly_governance",
     "restore_drill",
     "risk_assessment",
@@ -22,6 +24,39 @@ IDS = {
     "tick",
 }
 FORMS = {
+    "disclosure": set(
+        [
+            "agreement",
+            "owner",
+            "by",
+            "purpose",
+            "since",
+            "until",
+            "reason",
+            "dry_run",
+            "business_date",
+        ]
+    ),
+    "incident_response": set(
+        [
+            "drill",
+            "owner",
+            "kind",
+            "discovered",
+            "finder",
+            "by",
+            "began",
+            "ended",
+            "systems",
+            "stations",
+            "batches",
+            "agreements",
+            "staff",
+            "parcels",
+            "everybody",
+            "copied",
+        ]
+    ),
     "nightly_governance": {"business_date", "landing"},
     "restore_drill": {"business_date"},
     "station_handover": set(HandoverRequest.model_fields),
@@ -29,6 +64,7 @@ FORMS = {
     "tick": {"business_date"},
     "risk_assessment": {"business_date", "full"},
 }
+WAITING = {"disclosure", "incident_response", "subject_request"}
 ALLOWED = {"__future__", "airflow.sdk", "datetime", "pendulum", "typing"}
 
 
@@ -42,8 +78,8 @@ def test_dag_is_described(bag: Any, name: str) -> None:
     dag = bag.dags[name]
     assert "safehands" in dag.tags
     assert any("\u4e00" <= letter <= "\u9fff" for letter in dag.dag_display_name)
-    # Requests wait for people, so one may not block another.
-    assert dag.max_active_runs == (16 if name == "subject_request" else 1)
+    # What waits for people may not block the next of its kind.
+    assert dag.max_active_runs == (16 if name in WAITING else 1)
     assert dag.catchup is False
 
 

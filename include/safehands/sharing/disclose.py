@@ -27,7 +27,7 @@ from safehands.notices import load_consent_book
 from safehands.organisation import owner_of
 from safehands.rulebook.from_register import record_figure
 from safehands.rulebook.load import load_rulebook
-from safehands.sharing.agreements import ShareBook, digest_of
+from safehands.sharing.agreements import Agreement, ShareBook, digest_of
 from safehands.sharing.plan import Plan, Request, plan
 from safehands.store import lock
 from safehands.store.register import Owner
@@ -54,8 +54,12 @@ def disclose(
     day: date,
     by: str,
     reason: str = "",
+    once: str = "",
 ) -> Disclosed:
     """Plan the file and give it. Plan, register and ledger stand in one transaction.
+
+    ``once``: what makes this giving one of its kind (a run's id); the same again gives nothing and
+    returns what was given. Empty: every call gives.
 
     Raises what :func:`plan` raises, and ``AccessRefused`` for more rows than policy's bulk limit
     without one of its reasons (反电信网络诈骗法 29), or for no staff id.
@@ -68,14 +72,18 @@ def disclose(
     with inst.store.begin(OFFICER, owner.id) as connection:
         # The year's count of people abroad holds only while nobody else adds to it.
         lock(connection, f"safehands.disclose.{owner.id}")
+        before = connection.execute(text(_ONCE), {"once": once}).first() if once else None
+        if before is not None:
+            file = _place(inst, before.id, request.agreement, book.agreements[request.agreement])
+            return Disclosed(before.id, file, before.people, before.rows, before.suppressed)
         made = plan(connection, inst, book, request, owner, domain, day)
         if made.rows > book.bulk_rows and not reason:
             known = ", ".join(book.reasons)
             raise AccessRefused("sharing.bulk", rows=made.rows, most=book.bulk_rows, known=known)
         sealed = age.encrypt(_bytes(made, sheet(made, book, day)), [made.agreement.age])
         digest = hashlib.sha256(sealed).hexdigest()
-        number = _register(connection, owner, made, digest, book, day, by, reason, now)
-        file = _place(inst, number, request.agreement, made)
+        number = _register(connection, owner, made, digest, book, day, by, reason, now, once)
+        file = _place(inst, number, request.agreement, made.agreement)
         partial = _write(file, sealed)
     os.replace(partial, file)
     _write_sheet(file, {**sheet(made, book, day), "number": number, "file_digest": digest})
@@ -138,8 +146,9 @@ def _register(
     by: str,
     reason: str,
     now: datetime,
+    once: str,
 ) -> int:
-    facts = sheet(made, book, day)
+    facts = {**sheet(made, book, day), "once": once}
     terms = digest_of(made.agreement)
     document = json.dumps(made.agreement.model_dump(mode="json"), ensure_ascii=False)
     values: dict[str, Any] = {
@@ -198,8 +207,8 @@ def _subjects(connection: Connection, owner: Owner, made: Plan, number: int, now
     connection.execute(text(_SUBJECTS), values)
 
 
-def _place(inst: Installation, number: int, code: str, made: Plan) -> Path:
-    kind = made.agreement.format
+def _place(inst: Installation, number: int, code: str, agreement: Agreement) -> Path:
+    kind = agreement.format
     return inst.settings.home / "shares" / f"{number:06d}-{code}.{kind}.age"
 
 
@@ -256,4 +265,8 @@ _SUBJECTS = (
     "INSERT INTO disclosure_subject (disclosure_id, controller_id, subject_id, token, state,"
     " changed_at) SELECT :number, :owner, t.who, t.token, 'given', :at"
     " FROM unnest(CAST(:who AS uuid[]), CAST(:tokens AS uuid[])) AS t (who, token)"
+)
+_ONCE = (
+    "SELECT id, people, rows, CAST(facts->>'rows_suppressed' AS int) AS suppressed"
+    " FROM disclosure WHERE facts->>'once' = :once"
 )

@@ -1,0 +1,44 @@
+"""Something is given to somebody else: counted, approved, sealed, registered."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from airflow.sdk import dag
+
+from safehands_airflow.disclosing import AgreeOperator, DiscloseOperator, form
+from safehands_airflow.notices import notify_failure
+from safehands_airflow.runbook import runbook
+
+EVERY_TASK = {
+    "owner": "safehands",
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": 2.0,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=2),
+    "on_failure_callback": notify_failure,
+}
+
+
+@dag(
+    schedule=None,
+    catchup=False,
+    # A file that waits for its approval does not keep another one waiting.
+    max_active_runs=16,
+    is_paused_upon_creation=False,
+    dag_display_name="对外提供",
+    doc_md=runbook("disclosure"),
+    tags=["safehands", "manual"],
+    params=form(),
+    default_args=EVERY_TASK,
+)
+def disclosure() -> None:
+    """Count what would be given; give it when somebody else agreed."""
+    plan = DiscloseOperator(task_id="plan", work="plan")
+    agree = AgreeOperator(task_id="agree")
+    give = DiscloseOperator(task_id="give", work="give")
+    plan >> agree >> give
+
+
+disclosure()
