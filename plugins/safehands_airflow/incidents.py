@@ -16,7 +16,7 @@ from airflow.sdk import BaseOperator, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from safehands.errors import PolicyError, SafehandsError
-from safehands.incidents.book import load_incident_book
+from safehands.organisation.files import read_yaml
 from safehands.settings import Settings
 from safehands_airflow.deciding import check_decider, opened, required, responder
 from safehands_airflow.operators import NightProblem
@@ -53,7 +53,8 @@ _BODY = (
     "{% set d = ti.xcom_pull(task_ids='draft') or {} %}"
     "{% set p = ti.xcom_pull(task_ids='propose') or {} %}\n| | |\n|---|---|\n"
     + "".join(f"| {name} | {value} |\n" for name, value in _LINES.items())
-    + "\n批准人不能是处理人。程序自己只执行“停止对外提供”；其余措施由人执行，填写依据即记录为已完成。\n"
+    + "\n批准人不能是处理人。程序自己只执行“停止对外提供”；"
+    "其余措施由人执行，填写依据即记录为已完成。\n"
     "*Who approves is never who handles. The program itself stops disclosures; the others are"
     " done by people, and recorded as done with a reference.*\n"
 )
@@ -63,8 +64,8 @@ Task = Literal["open", "assess", "draft", "propose", "contain", "drill"]
 
 def form() -> dict[str, Param]:
     """Return the trigger form; a drill is the default, and needs no field."""
-    kinds = load_incident_book(Settings.read(os.environ).policy).kinds
-    told = "；".join(f"{name} {words.zh} {words.en}" for name, words in kinds.items())
+    kinds = _words("kinds")
+    told = "；".join(f"{name} {words}" for name, words in kinds.items())
     return {
         "drill": Param(
             True,
@@ -173,8 +174,16 @@ class ApproveOperator(HITLOperator):
 
 
 def _labels() -> dict[str, str]:
-    actions = load_incident_book(Settings.read(os.environ).policy).actions
-    return {name: f"{one.zh} · {one.en}" for name, one in actions.items()}
+    return _words("actions")
+
+
+def _words(part: str) -> dict[str, str]:
+    """Return names and labels of ``incidents.yaml``.
+
+    Its checked form comes with pandas, which a DAG that is parsed every half minute can't afford.
+    """
+    book = read_yaml(Settings.read(os.environ).policy / "incidents.yaml")
+    return {name: f"{one['zh']} · {one['en']}" for name, one in book[part].items()}
 
 
 def _text(zh: str, en: str, section: str = _WHAT, **schema: Any) -> Param:
@@ -257,6 +266,8 @@ def _scope(owner: Owner, given: Mapping[str, Any]) -> Scope:
 
 
 def _book(inst: Installation) -> IncidentBook:
+    from safehands.incidents import load_incident_book
+
     return load_incident_book(inst.settings.policy)
 
 

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from runs import DAY, run_dag, states
 from sqlalchemy import create_engine, text
 
-DAY = "2026-11-23"
 Land = Callable[..., Path]
-
-
-def run_dag(name: str, conf: dict[str, Any]) -> Any:
-    from safehands_airflow.local import load_dag
-
-    dag = load_dag(name)
-    for task in dag.tasks:
-        task.retry_delay = timedelta(milliseconds=50)
-    return dag.test(run_conf=conf)
-
-
-def states(run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in run.get_task_instances()}
 
 
 def announced(airflow: Any, run: Any) -> Mapping[str, Any]:

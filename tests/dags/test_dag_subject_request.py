@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import pyrage
 import pytest
 from answering import answering
-from sqlalchemy import create_engine, text
+from runs import DAY, NAME, landing, metadata, run_dag, states
 
 from safehands import erasure
 from safehands.installation import Installation, open_installation
@@ -23,7 +23,7 @@ from safehands.rights.requests import Request, find, register
 from safehands.store.register import owners
 from safehands_airflow.board import notices_of
 
-DAY, NAME, PHONE, OTHER = "2026-11-23", "测试员", "13900008100", "13900008101"
+PHONE, OTHER = "13900008100", "13900008101"
 GRANT, REFUSE, LATER = "同意 · Grant", "拒绝 · Refuse", "以后再定 · Later"
 EMPTY = {"reason": None, "conditions": False, "recipient": None}
 
@@ -32,32 +32,11 @@ def answer(option: str, **given: Any) -> dict[str, Any]:
     return {"chosen_options": [option], "params_input": {**EMPTY, **given}}
 
 
-def run_dag(name: str, conf: dict[str, str]) -> Any:
-    from safehands_airflow.local import load_dag
-
-    dag = load_dag(name)
-    for task in dag.tasks:
-        task.retry_delay = timedelta(milliseconds=50)
-    return dag.test(run_conf=conf)
-
-
-def states(run: Any) -> dict[str, str]:
-    return {task.task_id: str(task.state) for task in run.get_task_instances()}
-
-
 @pytest.fixture(scope="module")
 def inst(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A store with two people, each with a parcel."""
-    folder = tmp_path_factory.mktemp("rights") / "landing" / "R1"
-    folder.mkdir(parents=True)
-    lines = ["运单号,快递公司,收件人,收件人手机号,收件地址,取件码,货架号,状态,入库时间,取件时间"]
-    lines += [
-        f"SF{810000 + n:013d},顺丰,{NAME},{phone},广东省深圳市南山区测试路1号,1-2,"
-        "A-01,已取件,2026-11-20 10:00:00,2026-11-20 18:00:00"
-        for n, phone in enumerate((PHONE, OTHER))
-    ]
-    (folder / "parcels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    conf = {"business_date": DAY, "landing": str(folder.parent)}
+    folder = landing(tmp_path_factory.mktemp("rights"), "R1", (PHONE, OTHER), 810000)
+    conf = {"business_date": DAY, "landing": str(folder)}
     assert run_dag("nightly_governance", conf).state == "success"
     made = open_installation(airflow.settings, lambda: datetime.now(UTC))
     yield made
@@ -115,19 +94,6 @@ def test_access_ends_as_a_package_for_the_persons_own_key(
         assert value not in shown
     # What the officer was shown names the request's kind and deadline.
     assert f"{found.target:%Y-%m-%d}" in somebody.asked[0]["body"]
-
-
-def metadata(airflow: Any) -> str:
-    """Everything in Airflow's own database that this DAG left, as text."""
-    engine = create_engine(airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
-    parts = []
-    with engine.connect() as connection:
-        for table in ("dag_run", "task_instance", "xcom", "hitl_detail", "log"):
-            parts += connection.execute(text(f"SELECT t::text FROM {table} t")).scalars()
-        rendered = "SELECT t::text FROM rendered_task_instance_fields t"
-        parts += connection.execute(text(rendered)).scalars()
-    engine.dispose()
-    return "\n".join(parts)
 
 
 def test_without_a_key_the_passphrase_lies_where_only_this_user_reads(
