@@ -21,7 +21,7 @@ override LANG := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly up down test test-served check bench torture clean
+.PHONY: help setup nightly up down test test-served check bench configuration torture clean
 
 help: ## list the targets
 	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
@@ -61,6 +61,9 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 	@$(RUN) tests/bench/incidents.py
 	@$(RUN) tests/bench/risk.py
 	@$(RUN) tests/bench/handover.py
+
+configuration: setup ## write docs/configuration.md from the settings
+	@$(RUN) -m safehands.configuration
 
 torture: setup ## the long enumerations: a kill at every point
 	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises tests/keys $(ARGS)
