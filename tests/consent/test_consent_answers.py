@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from minimised import at
 from nights import BUSINESS_DATE, NOW
-from safehands.consent import answers, history, may_ask
+from safehands.consent import answers, history, may_ask, night_figures
 from safehands.consent.standing import standing
 from safehands.errors import AccessRefused
 from safehands.notices import terms_of
@@ -159,6 +159,26 @@ def test_nobody_who_refused_is_asked_again(office: Office) -> None:
         assert asked("winter", later) == {first, second, third}
         assert asked("autumn", later) == {third}
         assert answers(connection, "autumn") == {first: "refused", second: "granted"}
+
+
+def test_an_answer_to_a_campaign_after_a_refusal_shows_that_somebody_was_asked_again(
+    office: Office,
+) -> None:
+    def again() -> int:
+        night_figures(office.inst, BUSINESS_DATE, "R1")
+        rows = office.world.rows("SELECT name, number FROM rule_figure")
+        return {row["name"]: int(row["number"]) for row in rows}["consent.asked_after_refusal"]
+
+    office.record(office.answer("refused", campaign="autumn"))
+    office.record(office.answer("granted", PHONES[1], campaign="autumn"))
+    # Nobody asked: the first comes to the counter by themselves, the second was never refused.
+    office.record(office.answer("granted", at=SAID + timedelta(days=1)))
+    office.record(
+        office.answer("granted", PHONES[1], campaign="winter", at=SAID + timedelta(days=1))
+    )
+    assert again() == 0
+    office.record(office.answer("granted", campaign="winter", at=SAID + timedelta(days=2)))
+    assert again() == 1
 
 
 def test_who_is_erased_is_in_no_answer_and_the_count_stays(office: Office) -> None:

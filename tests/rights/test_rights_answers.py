@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pyrage
 import pytest
 from rights_desk import ANNA, BY, LATER, TWIN, Desk, held, opened
+from sqlalchemy import text
 
 from nights import NOW
 from safehands.errors import AccessRefused
@@ -163,6 +166,60 @@ def test_where_somebody_is(desk: Desk) -> None:
     }
     assert found["parcel"].until is not None
     assert not found["landing"].certain
+
+
+def test_what_others_got_and_hand_overs_are_places_and_in_the_answer(desk: Desk) -> None:
+    who, owner = desk.people[WHO], desk.world.owner().id
+    give(desk, who, owner)
+    found = places(desk)
+    assert found["disclosure"].rows == 1
+    assert str(found["disclosure"].until) == "2026-12-31"
+    assert found["handover"].rows == 1
+    assert "disclosure" not in places(desk, ("张伟", TWIN))
+    told = held(desk.whole("access"))
+    [given], [moved] = told["given"], told["handovers"]
+    assert (given["recipient"], given["state"]) == ("某平台", "given")
+    assert (moved["mode"], moved["class"]) == ("asset_deal", "silent")
+    other = held(desk.whole("access", ("张伟", TWIN)))
+    assert (other["given"], other["handovers"]) == ([], [])
+
+
+def give(desk: Desk, who: Any, owner: int) -> None:
+    """A disclosure and a hand-over with this person in them, as their register holds them."""
+    facts = {"recipient": {"zh": "某平台", "en": "a platform"}, "destroy_by": "2026-12-31"}
+    with desk.inst.store.admin().begin() as connection:
+        number = connection.execute(
+            text(
+                "INSERT INTO disclosure (controller_id, agreement, agreement_digest, purpose, basis,"
+                " business_date, made_at, by_whom, reason, abroad, people, rows, file_digest, facts)"
+                " VALUES (:owner, 'x', 'd', 'operations', 2, '2026-11-20', :now, 'wang.li', '',"
+                " false, 1, 1, 'f', CAST(:facts AS jsonb)) RETURNING id"
+            ),
+            {"owner": owner, "now": NOW, "facts": json.dumps(facts)},
+        ).scalar_one()
+        connection.execute(
+            text(
+                "INSERT INTO disclosure_subject (disclosure_id, controller_id, subject_id, state,"
+                " changed_at) VALUES (:number, :owner, :who, 'given', :now)"
+            ),
+            {"number": number, "owner": owner, "who": who, "now": NOW},
+        )
+        values = {"id": UUID(int=7), "owner": owner, "who": who, "now": NOW}
+        connection.execute(
+            text(
+                "INSERT INTO handover (handover_id, controller_id, mode, state, request, digest,"
+                " opened_at, changed_at) VALUES (:id, :owner, 'asset_deal', 'noticed', '{}', 'd',"
+                " :now, :now)"
+            ),
+            values,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO handover_subject (handover_id, controller_id, subject_id, class)"
+                " VALUES (:id, :owner, :who, 'silent')"
+            ),
+            values,
+        )
 
 
 def test_who_is_stored_only_is_found_too(desk: Desk) -> None:

@@ -72,9 +72,12 @@ def _who(inst: Installation, owner: Owner, subject: UUID | None, typed: str) -> 
         raise AccessRefused("vault.token_or_phone")
     if subject is not None:
         return subject
-    found, _ = find_subjects(inst.store, owner, typed)
+    found, _ = find_subjects(inst.store, owner, typed, every_holder=True)
     if not found:
         raise AccessRefused("vault.nobody")
+    if len(found) > 1:
+        # The number was given to somebody else: an answer of the one is no answer of the other.
+        raise AccessRefused("rights.several_holders")
     return found[0]
 
 

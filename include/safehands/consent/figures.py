@@ -25,6 +25,8 @@ def night_figures(inst: Installation, day: date, run: str) -> None:
     all of them while no notice holds. ``consent.marketing_without``: people on the list for
     messages without a consent that holds. ``consent.minors_without_guardian``: people for whom a
     guardian once answered, still processed although none agrees any more.
+    ``consent.asked_after_refusal``: people with an answer to a campaign for a purpose that they had
+    refused or taken back less than ``pause_days`` before (CON-04).
     """
     names = load_rulebook(inst.settings.policy).figures
     for owner in owners(inst.store).values():
@@ -41,7 +43,12 @@ def _numbers(
     book = load_consent_book(inst.settings.policy, inst.policy)
     asked = list(inst.policy.consent_purposes)
     terms = {name: terms_of(inst.policy, book, name) for name in asked}
-    values = {"day": day, "asked": asked, "terms": [terms[name] for name in asked]}
+    values: dict[str, object] = {
+        "day": day,
+        "asked": asked,
+        "terms": [terms[name] for name in asked],
+    }
+    values["pause"] = book.pause_days
     notice = current(connection, owner.id, day)
     lacking = len(missing(notice.document)) if notice else len(ITEMS)
     counts = connection.execute(text(_COUNTS), values).one()
@@ -53,6 +60,7 @@ def _numbers(
         "consent.withdrawal_nights": (0 if not counts[2] else 2, "preference, consent_event"),
         "consent.marketing_without": (counts[3], "preference, consent_event"),
         "consent.minors_without_guardian": (counts[4], "subject, consent_event"),
+        "consent.asked_after_refusal": (counts[5], "consent_event"),
         "notice.missing_items": (lacking, "notice_version"),
     }
 
@@ -72,5 +80,9 @@ _COUNTS = (
     " (SELECT count(*) FROM subject s WHERE EXISTS (SELECT FROM consent_event e"
     " WHERE e.subject_id = s.subject_id AND e.guardian <> '') AND NOT EXISTS"
     " (SELECT FROM last_answers(:day) a WHERE a.subject_id = s.subject_id"
-    " AND a.kind = 'granted' AND a.guardian <> ''))"
+    " AND a.kind = 'granted' AND a.guardian <> '')),"
+    " (SELECT count(DISTINCT e.subject_id) FROM consent_event e JOIN consent_event n"
+    " USING (controller_id, subject_id, purpose) WHERE n.kind IN ('refused', 'withdrawn')"
+    " AND e.campaign <> '' AND e.campaign <> n.campaign AND e.at > n.at"
+    " AND e.at < n.at + :pause * interval '1 day')"
 )

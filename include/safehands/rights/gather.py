@@ -31,7 +31,8 @@ def gather(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
     """Return what is held about ``subject`` as JSON-able plain data, in sections.
 
     ``person``, ``parcels``, ``waiting``, ``preferences``, ``answers``, ``uses`` (who opened or
-    changed the record, without the staff's ids) and ``requests``.
+    changed the record, without the staff's ids), ``requests``, ``given`` (files that others got
+    with the person in them, PIPL 23) and ``handovers`` (PIPL 22).
 
     Raises ``AccessRefused`` for nobody and for a restricted person (release first), and above the
     limit of reveals.
@@ -50,6 +51,8 @@ def gather(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
         ]
         uses = [_plain(dict(row)) for row in connection.execute(text(_USES), who).mappings()]
         asked = [_plain(dict(row)) for row in connection.execute(text(_ASKED), who).mappings()]
+        given = [_plain(dict(row)) for row in connection.execute(text(_GIVEN), who).mappings()]
+        moved = [_plain(dict(row)) for row in connection.execute(text(_MOVED), who).mappings()]
         answers = [
             _plain({k: v for k, v in one.items() if k != "subject_id"})
             for one in consent.history(connection, [subject])
@@ -67,6 +70,8 @@ def gather(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
         "answers": answers,
         "uses": uses,
         "requests": asked,
+        "given": given,
+        "handovers": moved,
     }
 
 
@@ -111,4 +116,13 @@ _USES = "SELECT at, action, purpose, fields FROM access_log WHERE subject_id = :
 _ASKED = (
     "SELECT request, kind, state, requested_at, latest FROM subject_request"
     " WHERE subject_id = :who ORDER BY requested_at, request"
+)
+_GIVEN = (
+    "SELECT d.business_date AS day, d.facts->'recipient'->>'zh' AS recipient, d.purpose, s.state"
+    " FROM disclosure_subject s JOIN disclosure d ON d.id = s.disclosure_id"
+    " WHERE s.subject_id = :who ORDER BY d.id"
+)
+_MOVED = (
+    "SELECT h.opened_at AS at, h.mode, h.state, s.class FROM handover_subject s"
+    " JOIN handover h USING (handover_id) WHERE s.subject_id = :who ORDER BY h.opened_at"
 )

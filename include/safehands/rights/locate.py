@@ -18,7 +18,7 @@ from safehands.errors import AccessRefused
 from safehands.installation import Installation
 from safehands.night import SHANGHAI
 from safehands.store.register import Owner
-from safehands.vault.access import check_staff
+from safehands.vault.access import OFFICER, check_staff
 
 __all__ = ["Place", "locate"]
 
@@ -59,8 +59,9 @@ def locate(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
         generations = [row[0] for row in connection.execute(text(_BACKUPS), {"since": since})]
         facts = {"controller": owner.code, "action": "locate", "by": by}
         journal.append(connection, "request", f"locate-{owner.code}", now, facts)
-    held = _held(inst, owner, subject)
-    found += [held] if held.rows else []
+    found += [
+        one for one in (_held(inst, owner, subject), *_given(inst, owner, subject)) if one.rows
+    ]
     policy = inst.policy
     if generations:
         keep = load_backup_policy(inst.settings.policy).keep.at_most_days
@@ -82,6 +83,22 @@ def _held(inst: Installation, owner: Owner, subject: UUID) -> Place:
     with inst.store.begin("safehands_backup") as connection:
         rows, first, until = connection.execute(text(_HELD), values).one()
     return Place("parcel_held", rows, first, until, certain=True)
+
+
+def _given(inst: Installation, owner: Owner, subject: UUID) -> list[Place]:
+    """Files that were given to others, and hand-overs; the register keeps both.
+
+    What a recipient said it destroyed is no place any more. The last day of a disclosure is the
+    latest on which its recipient may keep it.
+    """
+    with inst.store.begin(OFFICER, owner.id) as connection:
+        values = {"who": subject}
+        rows, first, until = connection.execute(text(_DISCLOSED), values).one()
+        moved, opened = connection.execute(text(_MOVED), values).one()
+    return [
+        Place("disclosure", rows, first, until, certain=True),
+        Place("handover", moved, opened, None, certain=True),
+    ]
 
 
 def _until(inst: Installation, rule: str, last: date | None) -> date | None:
@@ -117,4 +134,13 @@ _BACKUPS = "SELECT business_date FROM backup WHERE business_date >= :since AND p
 _HELD = (
     "SELECT count(*), (min(arrived_at) AT TIME ZONE 'Asia/Shanghai')::date, max(until)"
     " FROM parcel_held WHERE controller_id = :c AND subject_id = :who"
+)
+_DISCLOSED = (
+    "SELECT count(*), min(d.business_date), max(CAST(d.facts->>'destroy_by' AS date))"
+    " FROM disclosure_subject s JOIN disclosure d ON d.id = s.disclosure_id"
+    " WHERE s.subject_id = :who AND s.state <> 'acknowledged'"
+)
+_MOVED = (
+    "SELECT count(*), (min(h.opened_at) AT TIME ZONE 'Asia/Shanghai')::date"
+    " FROM handover_subject s JOIN handover h USING (handover_id) WHERE s.subject_id = :who"
 )
