@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from markupsafe import escape
 from rulebook_home import OWNER, Home
 from test_pipia import ASSESSOR, answer_all
 
@@ -120,3 +121,44 @@ def test_the_command_goes_from_start_to_export(home: Home, tmp_path: Path) -> No
     assert made.exit_code == 0, made.output
     assert len(list((tmp_path / "out").iterdir())) == 5
     assert "draft" not in run(home, "show", number).output
+
+
+def test_a_verdict_without_names_says_draft(home: Home) -> None:
+    case = pipia.start(home.inst, OWNER, "handover", BUSINESS_DATE, "H-1")
+    made = document_of(home.inst, case, BUSINESS_DATE)
+    assert page.view(made, "zh")["verdict"].startswith("草稿：")
+    assert page.view(made, "en")["verdict"].startswith("Draft: ")
+    answer_all(home, case)
+    assert not page.view(document_of(home.inst, case, BUSINESS_DATE), "zh")["verdict"].startswith(
+        "草稿"
+    )
+
+
+def test_a_judgement_milder_than_the_evidence_is_said_in_words(home: Home, tmp_path: Path) -> None:
+    home.declare("storage_outside_mainland", 1)
+    case = pipia.start(home.inst, OWNER, "handover", BUSINESS_DATE, "H-1")
+    answer_all(home, case)
+    pipia.sign(home.inst, case, "张负责", BUSINESS_DATE)
+    case = pipia.find(home.inst, str(case.pipia_id))
+    shown = page.view(document_of(home.inst, case, BUSINESS_DATE), "en")
+    said = "\n".join(shown["contradictions"])
+    # Nothing backs "yes" and level 1 here, and data stored abroad blocks a hand-over.
+    assert "The assessor says yes; the evidence does not bear it out" in said
+    assert "The assessor says level 1; by the evidence it is 4" in said
+    assert "Rule SEC-05" in said
+    assert not shown["acceptable"]
+    for lang in ("zh", "en"):
+        words = page.view(document_of(home.inst, case, BUSINESS_DATE), lang)["contradictions"]
+        made = page.html(document_of(home.inst, case, BUSINESS_DATE), lang).decode()
+        assert all(str(escape(line)) in made for line in words)
+
+
+def test_the_legend_keeps_its_order_after_signing(home: Home) -> None:
+    case = pipia.start(home.inst, OWNER, "handover", BUSINESS_DATE, "H-1")
+    answer_all(home, case)
+    before = page.view(document_of(home.inst, case, BUSINESS_DATE), "zh")["legend"]
+    pipia.sign(home.inst, case, "张负责", BUSINESS_DATE)
+    case = pipia.find(home.inst, str(case.pipia_id))
+    after = page.view(document_of(home.inst, case, BUSINESS_DATE), "zh")
+    assert after["legend"] == before
+    assert [line[0] for line in before] == list("①②③④")

@@ -129,6 +129,8 @@ def _show(call: Call, number: str, outside: bool, as_json: bool) -> None:
             words = {"name": entry["name"], "text": row["text"], "answer": row["answer"]}
             call.line("  " + call.say("cli.assess.question", marks=" ".join(marks), **words))
     call.line(shown["verdict"])
+    for line in shown["contradictions"]:
+        call.line(f"! {line}")
 
 
 def _list(call: Call, found: list[Case], as_json: bool) -> None:

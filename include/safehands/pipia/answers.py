@@ -51,7 +51,10 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Answer:
-    """A question and its answer: ``choice`` is 0/1 or a level, ``draft`` while nobody made it."""
+    """A question and its answer: ``choice`` is 0/1 or a level, ``draft`` while nobody made it.
+
+    ``proposed`` is what policy makes of the evidence as it is now, whatever a person answered.
+    """
 
     name: str
     question: Question
@@ -60,6 +63,16 @@ class Answer:
     evidence: tuple[Item, ...]
     moved: tuple[Moved, ...]
     recorded: Recorded | None
+    proposed: int = 0
+
+    @property
+    def milder(self) -> bool:
+        """Whether a named person judged milder than the evidence: yes against it, or too low."""
+        if self.draft or self.question.kind not in {"yes_no", "likelihood_after"}:
+            return False
+        if self.question.kind == "yes_no":
+            return self.choice > self.proposed
+        return self.choice < self.proposed
 
     @property
     def stale(self) -> bool:
@@ -142,10 +155,13 @@ def _answer(
     question = asked[name]
     moved = _moved(question, facts, recorded)
     given = recorded.choice if recorded and recorded.named else None
+    mine = items[name]
     if not question.is_judgement:
-        return Answer(name, question, _all_met(items[name]), False, items[name], moved, recorded)
-    choice = _proposed(questions, question, asked, items, name) if given is None else given
-    return Answer(name, question, choice, given is None, items[name], moved, recorded)
+        met = _all_met(mine)
+        return Answer(name, question, met, False, mine, moved, recorded, met)
+    proposed = _proposed(questions, question, asked, items, name)
+    choice = proposed if given is None else given
+    return Answer(name, question, choice, given is None, mine, moved, recorded, proposed)
 
 
 def _moved(question: Question, facts: Facts, recorded: Recorded | None) -> tuple[Moved, ...]:

@@ -79,7 +79,7 @@ def _grid(
     left: int,
 ) -> list[str]:
     """Return one matrix: impact upwards, likelihood to the right."""
-    names, cell = list(document["sources"]), 56
+    names, cell = [risk["source"] for risk in document["after"]], 56
     parts = [_text(left + 62 + 2 * cell, 18, title, "middle", bold=True)]
     for impact in range(1, 5):
         top = 30 + (4 - impact) * cell

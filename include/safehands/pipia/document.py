@@ -17,8 +17,9 @@ from sqlalchemy import text
 from safehands.installation import Installation
 from safehands.messages import LANGUAGES, say
 from safehands.pipia.answers import Answer, Item, risks
+from safehands.pipia.contradictions import contradictions
 from safehands.pipia.questions import Questions
-from safehands.pipia.records import Opened
+from safehands.pipia.records import Opened, occasion_of
 from safehands.rulebook.check import judge_all
 from safehands.rulebook.judge import Occasion, RuleResult
 from safehands.rulebook.model import Cite
@@ -85,6 +86,9 @@ def compose(
         "worst_before": max(r.level for r in before),
         "worst_after": worst,
         "acceptable": matrix.acceptable(worst),
+        "contradictions": contradictions(
+            *(seen.books, case.owner, seen.facts, seen.answers.values(), day, occasion_of(case))
+        ),
         "histogram": exposure[-1]["histogram"] if exposure else [],
         "trend": [{k: e[k] for k in ("day", "k", "people", "below")} for e in exposure],
         "self_audit": _self_audit(seen, day) if simplified else None,

@@ -18,6 +18,7 @@ from markupsafe import Markup
 from safehands.errors import SetupProblem
 from safehands.messages import say
 from safehands.pipia import charts
+from safehands.pipia.contradictions import drafts, sentences
 
 __all__ = ["FAMILIES", "font", "html", "pdf", "plain", "view"]
 
@@ -74,6 +75,7 @@ def font() -> str:
 
 def view(document: Mapping[str, Any], lang: str) -> dict[str, Any]:
     """Return what page and PDF print in one language: words, rows and drawings. Pure."""
+    against = sentences(document, lang)
     heading = {name: say(f"pipia.page.{name}", lang) for name in _HEADINGS}
     return {
         "lang": "zh-CN" if lang == "zh" else "en",
@@ -84,11 +86,13 @@ def view(document: Mapping[str, Any], lang: str) -> dict[str, Any]:
         "draft": document["state"] == "draft",
         "facts": _facts(document, lang),
         "verdict": _verdict(document, lang),
-        "acceptable": document["acceptable"],
+        "acceptable": document["acceptable"] and not against and not drafts(document),
+        "contradictions": against,
         "heat": charts.heat_map(document, lang),
         "legend": [
-            f"{mark} {words[lang]}"
-            for mark, words in zip("①②③④", document["sources"].values(), strict=True)
+            # In the order of the drawing: a document that was kept has its keys sorted.
+            f"{mark} {document['sources'][risk['source']][lang]}"
+            for mark, risk in zip("①②③④", document["after"], strict=True)
         ],
         "notes": [note[lang] for note in document["notes"]],
         "histogram": charts.histogram(document["histogram"], lang),
@@ -100,7 +104,7 @@ def view(document: Mapping[str, Any], lang: str) -> dict[str, Any]:
 
 _HEADINGS = (
     *("question", "answer", "evidence", "basis", "heat", "histogram", "trend", "audit", "stale"),
-    *("draft", "no_trend", "item", "tick", "declaration", "watermark", "wanted"),
+    *("draft", "no_trend", "item", "tick", "declaration", "watermark", "wanted", "against"),
 )
 
 
@@ -123,8 +127,9 @@ def _facts(document: Mapping[str, Any], lang: str) -> list[list[str]]:
 
 
 def _verdict(document: Mapping[str, Any], lang: str) -> str:
-    levels = document["levels"]
-    return say(
+    levels, unnamed = document["levels"], drafts(document)
+    before = say("pipia.page.verdict_draft", lang, count=unnamed) if unnamed else ""
+    return before + say(
         "pipia.page.acceptable" if document["acceptable"] else "pipia.page.unacceptable",
         lang,
         before=levels[str(document["worst_before"])][lang],

@@ -27,7 +27,18 @@ from safehands.rulebook.judge import Facts, Occasion
 from safehands.store import lock
 from safehands.store.register import Owner, owners
 
-__all__ = ["Case", "Opened", "answer", "cases", "event", "find", "look", "refill", "start"]
+__all__ = [
+    "Case",
+    "Opened",
+    "answer",
+    "cases",
+    "event",
+    "find",
+    "look",
+    "occasion_of",
+    "refill",
+    "start",
+]
 
 EVENT = "assess"
 
@@ -104,7 +115,7 @@ def look(inst: Installation, case: Case, day: date, facts: Facts | None = None) 
     books = open_books(inst)
     questions = load_questions(inst.settings.policy, books)
     if facts is None:
-        facts = gather(inst, books, day, _occasion(case))[case.owner]
+        facts = gather(inst, books, day, occasion_of(case))[case.owner]
     recorded = _recorded(inst, case)
     return Opened(case, books, questions, facts, fill(questions, case.form, facts, recorded))
 
@@ -192,7 +203,8 @@ def owner_by_id(inst: Installation, case: Case) -> Owner:
     return owners(inst.store)[case.owner]
 
 
-def _occasion(case: Case) -> Occasion | None:
+def occasion_of(case: Case) -> Occasion | None:
+    """Return the occasion that rules are checked for; other kinds have none."""
     if case.occasion == "handover":
         return Occasion("handover", "", case.scope)
     return Occasion("sharing", "", case.scope) if case.occasion == "sharing" else None
