@@ -190,8 +190,9 @@ def give(desk: Desk, who: Any, owner: int) -> None:
     with desk.inst.store.admin().begin() as connection:
         number = connection.execute(
             text(
-                "INSERT INTO disclosure (controller_id, agreement, agreement_digest, purpose, basis,"
-                " business_date, made_at, by_whom, reason, abroad, people, rows, file_digest, facts)"
+                "INSERT INTO disclosure (controller_id, agreement, agreement_digest, purpose,"
+                " basis, business_date, made_at, by_whom, reason, abroad, people, rows,"
+                " file_digest, facts)"
                 " VALUES (:owner, 'x', 'd', 'operations', 2, '2026-11-20', :now, 'wang.li', '',"
                 " false, 1, 1, 'f', CAST(:facts AS jsonb)) RETURNING id"
             ),

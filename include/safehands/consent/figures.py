@@ -43,12 +43,8 @@ def _numbers(
     book = load_consent_book(inst.settings.policy, inst.policy)
     asked = list(inst.policy.consent_purposes)
     terms = {name: terms_of(inst.policy, book, name) for name in asked}
-    values: dict[str, object] = {
-        "day": day,
-        "asked": asked,
-        "terms": [terms[name] for name in asked],
-    }
-    values["pause"] = book.pause_days
+    listed = [terms[name] for name in asked]
+    values = {"day": day, "asked": asked, "terms": listed, "pause": book.pause_days}
     notice = current(connection, owner.id, day)
     lacking = len(missing(notice.document)) if notice else len(ITEMS)
     counts = connection.execute(text(_COUNTS), values).one()
