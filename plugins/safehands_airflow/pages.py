@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import GetUserDep
-from fastapi import FastAPI, HTTPException, Request
+from airflow.api_fastapi.core_api.security import GetUserDep, get_user
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from safehands.dashboards import PAGES, gather, render, style
@@ -44,8 +44,8 @@ def css() -> Response:
     return Response(style(), media_type="text/css", headers={"X-Content-Type-Options": "nosniff"})
 
 
-@app.get("/")
-def start(user: GetUserDep) -> Response:
+@app.get("/", dependencies=[Depends(get_user)])
+def start() -> Response:
     """Lead to the overview."""
     return RedirectResponse("overview", headers=_SAFE)
 
