@@ -16,7 +16,7 @@ class Manager:
 
 
 @pytest.fixture
-def client() -> TestClient:
+def client(airflow: Any) -> TestClient:  # noqa: ARG001 - Airflow reads its settings first
     from safehands_airflow.pages import app
 
     return TestClient(app, follow_redirects=False)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
@@ -100,6 +101,8 @@ def test_up_trigger_down(apart: Settings, land: Land) -> None:
     for path in logs.rglob("*.log"):
         assert "测试员" not in path.read_text(encoding="utf-8", errors="replace"), path
 
+    check_pages(port, password)
+
     # The night's report is the Asset that the assessment is scheduled on.
     kind, state = assessment_after_the_night(port, password)
     assert (kind, state) == ("asset_triggered", "success")
@@ -108,6 +111,24 @@ def test_up_trigger_down(apart: Settings, land: Land) -> None:
     assert not launcher.is_up(apart)
     assert alive(running) == []
     assert launcher.down(apart) == say("airflow.was_down", "en")
+
+
+def check_pages(port: int, password: str) -> None:
+    """The dashboards are mounted: closed without a login, whole pages with one, no script."""
+    place = f"http://127.0.0.1:{port}/safehands"
+    login = {"username": "admin", "password": password}
+    token = httpx.post(f"http://127.0.0.1:{port}/auth/token", json=login).json()["access_token"]
+    for page in ("overview", "quality", "backups"):
+        assert httpx.get(f"{place}/{page}").status_code == 401
+        for lang, mark in (("zh", '<html lang="zh'), ("en", '<html lang="en')):
+            headers = {"Authorization": f"Bearer {token}"}
+            found = httpx.get(f"{place}/{page}?lang={lang}", headers=headers)
+            assert found.status_code == 200
+            assert "default-src 'none'" in found.headers["content-security-policy"]
+            assert mark in found.text
+            assert "<script" not in found.text
+            assert "测试员" not in found.text
+            assert "1390000" not in found.text
 
 
 def assessment_after_the_night(port: int, password: str) -> tuple[str, str]:
