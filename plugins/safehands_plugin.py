@@ -25,5 +25,12 @@ class SafehandsPlugin(AirflowPlugin):
             "destination": "nav",
             "nav_top_level": True,
             "url_route": "safehands",
-        }
+        },
+        {
+            "name": "个人请求 Requests",
+            "href": "/safehands/requests",
+            "destination": "nav",
+            "category": "browse",
+            "url_route": "safehands-requests",
+        },
     ]

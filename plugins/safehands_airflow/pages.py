@@ -22,6 +22,7 @@ from safehands.messages import LANGUAGES
 from safehands.policy import Policy, load_policy
 from safehands.settings import Settings
 from safehands.store import Store
+from safehands_airflow.desk import router as requests
 
 __all__ = ["app"]
 
@@ -36,6 +37,8 @@ _SAFE = {
 }
 
 app = FastAPI(title="Safehands", docs_url=None, redoc_url=None, openapi_url=None)
+# Before the pages, whose path would swallow it.
+app.include_router(requests)
 
 
 @app.get("/pages.css")

@@ -12,12 +12,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from runs import DAY, OTHER, PHONE, landing, run_dag
 
 from safehands import embedded
+from safehands.installation import Installation, open_installation
 from safehands.settings import Settings
 from safehands_airflow import home
 
@@ -65,6 +68,17 @@ def bag(airflow: AirflowHome) -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
     return DagBag(dag_folder=str(PROJECT / "dags"))
+
+
+@pytest.fixture(scope="package")
+def inst(airflow: AirflowHome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A store with two people, each with a parcel: ``PHONE`` and ``OTHER``."""
+    folder = landing(tmp_path_factory.mktemp("rights"), "R1", (PHONE, OTHER), 810000)
+    conf = {"business_date": DAY, "landing": str(folder)}
+    assert run_dag("nightly_governance", conf).state == "success"
+    made = open_installation(airflow.settings, lambda: datetime.now(UTC))
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from typing import Any
 from sqlalchemy import create_engine, text
 
 DAY, NAME = "2026-11-23", "测试员"
+PHONE, OTHER = "13900008100", "13900008101"
+"""Two people of the station R1, which the fixture ``inst`` has loaded."""
 
 
 def run_dag(name: str, conf: dict[str, Any]) -> Any:

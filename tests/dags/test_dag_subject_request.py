@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -13,34 +13,22 @@ from typing import Any
 import pyrage
 import pytest
 from answering import answering
-from runs import DAY, NAME, landing, metadata, run_dag, states
+from runs import NAME, OTHER, PHONE, metadata, run_dag, states
 
 from safehands import erasure
-from safehands.installation import Installation, open_installation
+from safehands.installation import Installation
 from safehands.rights.book import load_rights_book
 from safehands.rights.identity import confirm
 from safehands.rights.requests import Request, find, register
 from safehands.store.register import owners
 from safehands_airflow.board import notices_of
 
-PHONE, OTHER = "13900008100", "13900008101"
 GRANT, REFUSE, LATER = "同意 · Grant", "拒绝 · Refuse", "以后再定 · Later"
 EMPTY = {"reason": None, "conditions": False, "recipient": None}
 
 
 def answer(option: str, **given: Any) -> dict[str, Any]:
     return {"chosen_options": [option], "params_input": {**EMPTY, **given}}
-
-
-@pytest.fixture(scope="module")
-def inst(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """A store with two people, each with a parcel."""
-    folder = landing(tmp_path_factory.mktemp("rights"), "R1", (PHONE, OTHER), 810000)
-    conf = {"business_date": DAY, "landing": str(folder)}
-    assert run_dag("nightly_governance", conf).state == "success"
-    made = open_installation(airflow.settings, lambda: datetime.now(UTC))
-    yield made
-    made.close()
 
 
 @pytest.fixture
