@@ -21,7 +21,7 @@ from safehands.errors import BadInput, HandoverRefused
 from safehands.handover.classify import campaign, classify, counts, reference
 from safehands.handover.notify import window_end
 from safehands.handover.opening import Asked, known, people, scope_of
-from safehands.handover.plan import figures
+from safehands.handover.plan import measure
 from safehands.handover.state import advance
 from safehands.handover.transferpolicy import load_transfer_policy
 from safehands.installation import Installation
@@ -104,7 +104,7 @@ def close_window(inst: Installation, handover_id: UUID, day: date, now: datetime
             "tables": {t: {n: k for n, k in one.items() if k} for t, one in tables.items()},
         }
         done = advance(connection, handover_id, "answered", evidence, now)
-    figures(inst, asked, day, {"transfer.without_basis": 0, "transfer.silent_included": 0})
+    measure(inst, asked, day)
     journal.sequence(inst.store, now)
     return done
 

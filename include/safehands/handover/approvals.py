@@ -17,7 +17,7 @@ from safehands import gates, journal
 from safehands.errors import HandoverRefused
 from safehands.handover.opening import Asked, known
 from safehands.handover.pages import folder_of, keep, page
-from safehands.handover.plan import gate
+from safehands.handover.plan import gate, measure
 from safehands.handover.state import advance, events, following, load, note
 from safehands.handover.transferpolicy import load_transfer_policy
 from safehands.installation import Installation
@@ -84,6 +84,8 @@ def approve_due(inst: Installation, handover_id: UUID, day: date, now: datetime)
         return False
     if len({one["by"] for one in standing.values()}) != len(standing):
         raise HandoverRefused("handover.one_person")
+    # Counted on the day itself: people were erased, purged or answered since the window ended.
+    measure(inst, asked, day)
     gates.require(gate(inst, asked, day))
     keep(folder_of(inst, handover_id) / "agreement-sheet.html", sheet(inst, asked))
     with inst.store.begin(controller=asked.seller.id) as connection:

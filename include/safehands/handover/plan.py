@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from safehands import gates, journal
 from safehands.handover import classify as classes
+from safehands.handover import measures
 from safehands.handover.calendar import calendar
 from safehands.handover.opening import Asked, open_handover, people, scope_of
 from safehands.handover.pages import folder_of, keep
@@ -36,7 +37,7 @@ from safehands.rulebook.from_register import record_figure
 from safehands.rulebook.judge import Occasion
 from safehands.rulebook.load import load_rulebook
 
-__all__ = ["FATES", "assess", "figures", "gate", "plan"]
+__all__ = ["FATES", "assess", "figures", "gate", "measure", "plan"]
 
 FATES: dict[str, str] = {
     "transferred": "goes",
@@ -126,6 +127,7 @@ def assess(inst: Installation, asked: Asked, by: str, day: date, now: datetime) 
         if asked.mode != "share_deal":
             classes.classify(connection, scope_of(asked, inst, day), inst.policy, rules)
     figures(inst, asked, day, _first_figures(asked))
+    measure(inst, asked, day)
     made = plan(inst, asked, day)
     body = canonical_json(made)
     keep(folder / "plan.json", body)
@@ -140,6 +142,18 @@ def assess(inst: Installation, asked: Asked, by: str, day: date, now: datetime) 
         advance(connection, handover_id, "assessed", evidence, now)
     journal.sequence(inst.store, now)
     return made
+
+
+def measure(inst: Installation, asked: Asked, day: date) -> dict[str, float]:
+    """Count the hand-over's figures as the store has them on ``day``, record and return them."""
+    rules = load_transfer_policy(inst.settings.policy)
+    with people(inst, asked) as connection:
+        found = measures.measured(connection, scope_of(asked, inst, day), rules)
+        found["transfer.new_purposes"] = measures.new_purposes(
+            connection, asked.seller.id, asked.request.buyer_purposes, day
+        )
+    figures(inst, asked, day, found)
+    return found
 
 
 def gate(inst: Installation, asked: Asked, day: date) -> gates.GateVerdict:
@@ -171,11 +185,6 @@ def _first_figures(asked: Asked) -> dict[str, float]:
     return {
         "transfer.mode_set": 1,
         "transfer.agreement_terms": len(set(request.agreement_terms)) if request.agreement else 0,
-        "transfer.new_purposes": 0,
-        # By how people are classified: nobody is ``transferred`` without a yes or a succession.
-        "transfer.without_basis": 0,
-        "transfer.silent_included": 0,
-        "transfer.dormant_included": 0,
     }
 
 

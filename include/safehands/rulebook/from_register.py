@@ -13,7 +13,7 @@ from safehands.rulebook.judge import Measured, Occasion
 from safehands.rulebook.model import FigureKind
 from safehands.store.register import Owner
 
-__all__ = ["FRESH_DAYS", "record_figure", "register_measures"]
+__all__ = ["FRESH_DAYS", "record_count", "record_figure", "register_measures"]
 
 FRESH_DAYS = 31
 """A figure that nobody recorded for longer is no evidence any more (our policy)."""
@@ -43,6 +43,24 @@ def record_figure(
     """
     if name not in figures or figures[name].each != bool(scope):
         raise PolicyError("rulebook.no_such_figure", name=name)
+    record_count(connection, owner, name, number, day=day, run=run, source=source, scope=scope)
+
+
+def record_count(
+    connection: Connection,
+    owner: Owner,
+    name: str,
+    number: float,
+    *,
+    day: date,
+    run: str,
+    source: str,
+    scope: str,
+) -> None:
+    """Record as :func:`record_figure` does, where no policy folder is at hand.
+
+    ``name`` is a constant of the caller's; a test compares these with the book.
+    """
     values: dict[str, Any] = {
         "owner": owner.id,
         "name": name,

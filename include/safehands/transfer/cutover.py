@@ -30,6 +30,7 @@ from safehands.policy import Policy
 from safehands.store import Store, driver, effects, lock
 from safehands.store.register import Owner, open_ring
 from safehands.transfer.evidence_bundle import bundle_of
+from safehands.transfer.measured import of_cut
 from safehands.transfer.package import STEP
 from safehands.transfer.receipt import gone
 from safehands.transfer.reconcile import held_by_class
@@ -106,6 +107,7 @@ def _cut(
         "parcel": connection.execute(text(_LOOSE_PARCELS), values).rowcount,
     }
     restricted = _restrict(connection, cut, now)
+    residue = of_cut(connection, cut.seller, cut.handover, numbers, now)
     request = request_of(cut.handover)
     asked = {"request": request, "controller": cut.seller.id, "at": now, "counts": json.dumps(rows)}
     connection.execute(text(_REQUEST), asked)
@@ -115,6 +117,7 @@ def _cut(
         "rows": rows,
         "rows_alone": loose,
         "restricted": restricted,
+        "entrusted_left": residue,
         "kept_until": cut.kept_until.isoformat(),
         "gone_since_package": since,
         "held_before": classes,

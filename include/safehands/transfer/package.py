@@ -37,6 +37,7 @@ from safehands.store import Store, effects, lock
 from safehands.store.register import Owner, open_ring
 from safehands.transfer.contents import FORMAT, SCHEMAS, TABLES
 from safehands.transfer.files import write_whole
+from safehands.transfer.measured import of_package
 from safehands.transfer.reconcile import held_by_class
 from safehands.transfer.rows import Seen, read_tables, take_out_masked
 from safehands.transfer.xlsx import workbook
@@ -106,7 +107,10 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
             masked,
         )
         effects.make(connection, claim, made.__dict__)
-        evidence = {"package": made.digest, "manifest": made.manifest, "counts": made.counts}
+        beside = 0 if xlsx else _beside(plain)
+        counted = of_package(connection, seller, order.handover, names, tables, beside, now)
+        evidence = {"counted": counted, "digests": said["digests"]}
+        evidence |= {"package": made.digest, "manifest": made.manifest, "counts": made.counts}
         state.advance(connection, order.handover, "packaged", evidence, now)
         # Before the commit: killed in between, the next call writes the file anew.
         write_whole(path, sealed)
@@ -202,6 +206,13 @@ def _members(
     yield "manifest.note", sign(note_text(manifest), key).encode()
     for name in TABLES:
         yield f"{name}.parquet", files[name]
+
+
+def _beside(plain: bytes) -> int:
+    """Return how many files of a container are no table and not its manifest."""
+    known = {"manifest.json", "manifest.note", *(f"{name}.parquet" for name in TABLES)}
+    with zipfile.ZipFile(io.BytesIO(plain)) as box:
+        return len(set(box.namelist()) - known)
 
 
 def _same(path: Path, before: Mapping[str, Any]) -> Packaged:

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from safehands import journal
 from safehands.certificates import certificate
 from safehands.errors import HandoverRefused
@@ -14,6 +16,7 @@ from safehands.handover import state
 from safehands.ledger import Json, VerifierKey, body_digest, verify_document
 from safehands.store import Store, effects, lock
 from safehands.store.register import Owner
+from safehands.transfer.measured import of_receipt
 from safehands.transfer.package import STEP
 from safehands.transfer.receive import KIND, received
 from safehands.transfer.reconcile import check_receipt_counts, held_by_class, totals
@@ -47,9 +50,19 @@ def accept_receipt(
         if made is None or found.kind != KIND or body.get("package") != made["digest"]:
             raise HandoverRefused("transfer.other_receipt")
         check_receipt_counts(made["counts"], body["received"])
+        packed = {**made, "digests": _digests(connection, handover)}
+        differ = of_receipt(connection, seller, handover, packed, body, now)
         evidence = {"receipt": body_digest(KIND, body), "received": body["received"]}
+        evidence |= {"counted": differ}
         state.advance(connection, handover, "received", evidence, now)
     return body
+
+
+def _digests(connection: Connection, handover: UUID) -> dict[str, str]:
+    """Return the digests of the tables as they were packaged."""
+    passed = state.events(connection, handover, "state")
+    found = [one["facts"] for one in passed if one["key"] == "packaged"]
+    return dict(found[0].get("digests", {})) if found else {}
 
 
 def accept_form(
@@ -71,7 +84,11 @@ def accept_form(
             raise HandoverRefused("transfer.not_packaged")
         told = {table: {"new": count} for table, count in counts.items()}
         check_receipt_counts(made["counts"], told)
+        differ = of_receipt(
+            connection, seller, handover, made, {"received": told, "digests": {}}, now
+        )
         evidence = {"receipt": f"by hand sha256:{document}", "received": told, "by": by}
+        evidence |= {"counted": differ}
         state.advance(connection, handover, "received", evidence, now)
 
 
