@@ -6,7 +6,6 @@ that nothing of a customer's leaves a step in an error.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
@@ -24,6 +23,7 @@ from safehands import purge as purge_step
 from safehands import report as report_step
 from safehands import validate as validate_step
 from safehands.archive import archive
+from safehands.artifacts import remove_artifacts
 from safehands.datasets import Handoff, Outcome, Shard, SourceFile, names_a_person
 from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
@@ -388,7 +388,7 @@ def close_night(inst: Installation, head: Head) -> Outcome:
     def work() -> Outcome:
         destroyed = inst.provider.destroy(f"run/{head.run}")
         inst.provider.tidy()
-        shutil.rmtree(inst.settings.work / head.run, ignore_errors=True)
+        remove_artifacts(inst.settings.work / head.run)
         return Outcome(head.run, "close", counts={"keys_destroyed": int(destroyed)})
 
     return guard.guarded("close", work)

@@ -24,6 +24,7 @@ VARIABLES: dict[str, str] = {
     "SAFEHANDS_HOME": "folder of keys, work files, backups, reports and the embedded database",
     "SAFEHANDS_DATABASE_URL": "a served PostgreSQL (SQLAlchemy URL); empty: the embedded one",
     "SAFEHANDS_LANDING": "folder, or fsspec URL, with stations.yaml and the stations' exports",
+    "SAFEHANDS_WORK": "folder, or fsspec URL, of the encrypted files between two steps",
     "SAFEHANDS_KEYS": "first place of the key files",
     "SAFEHANDS_KEYS_SECOND": "second place of the epoch keys, ideally another disk",
     "SAFEHANDS_KEYS_URL": "who holds the root key: file:, env:, vault+https://…, awskms://…",
@@ -84,6 +85,7 @@ class Settings:
 
     home: Path
     landing: Path
+    work: Path
     keys: Path
     keys_second: Path
     backups: Path
@@ -107,11 +109,6 @@ class Settings:
     secret: Hidden = field(default_factory=lambda: Hidden({}), repr=False, compare=False)
 
     @property
-    def work(self) -> Path:
-        """Folder of the encrypted artifacts between steps."""
-        return self.home / "work"
-
-    @property
     def mappings(self) -> Path:
         """Folder of the source policies that ``safehands inspect`` writes and owners confirm."""
         return self.home / "mappings"
@@ -132,7 +129,8 @@ class Settings:
         places = get("backups", str(home / "backups"))
         return cls(
             home=home,
-            landing=_landing(get("landing", str(home / "landing"))),
+            landing=_place("SAFEHANDS_LANDING", get("landing", str(home / "landing"))),
+            work=_place("SAFEHANDS_WORK", get("work", str(home / "work"))),
             keys=_path(get("keys", str(home / "keys"))),
             keys_second=_path(get("keys_second", str(home / "keys-second"))),
             backups=home / "backups" if "://" in places else _path(places),
@@ -172,12 +170,12 @@ def _path(text: str) -> Path:
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
-def _landing(text: str) -> Path:
-    """Return the landing folder: of this machine, or of any store that fsspec knows."""
+def _place(name: str, text: str) -> Path:
+    """Return a folder: of this machine, or of any store that fsspec knows."""
     if "://" not in text:
         return _path(text)
     if "@" in text.partition("://")[2].partition("/")[0]:
-        raise SetupProblem("setup.credentials_in_url", name="SAFEHANDS_LANDING")
+        raise SetupProblem("setup.credentials_in_url", name=name)
     # Imported for those who need it: the library takes a tenth of a second.
     from upath import UPath
 

@@ -1,6 +1,7 @@
 """One step of a night by hand: the record of the step before it is picked up from the work folder.
 
-The records hold ids, digests and counts, never a value, and lie beside the encrypted artifacts.
+The records hold ids, digests and counts, never a value, and lie in the home folder, by default
+beside the encrypted artifacts.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _keep(inst: Installation, handoff: Handoff) -> None:
 
 
 def _folder(inst: Installation, run: str) -> Path:
-    return inst.settings.work / run / "records"
+    return inst.settings.home / "work" / run / "records"
 
 
 def _line(lang: str, step: str, what: str, counts: dict[str, int]) -> str:
