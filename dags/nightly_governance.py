@@ -18,14 +18,18 @@ LABEL = "{{ shard_label }}"
 EVERY_TASK = {
     "owner": "safehands",
     "retries": 3,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 2.0,
+    # Short at first: the usual reason is a worker that is gone, and the others are free.
+    "retry_delay": timedelta(seconds=5),
+    "retry_exponential_backoff": 6.0,
     "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": timedelta(hours=2),
     "on_failure_callback": notify_failure,
     # Depth first: a shard that has begun is finished before another one is begun.
     "weight_rule": "upstream",
 }
+
+# However many workers there are, only so many shards write to the store at the same time.
+POOL_OF = {"pseudonymise": "safehands_store"}
 
 PARAMS = {
     "business_date": Param(
@@ -68,7 +72,13 @@ def nightly_governance() -> None:
     @task_group(group_id="shard")
     def shard(record: Any) -> None:
         for step in ("ingest", "validate", "minimise", "pseudonymise"):
-            task = StepOperator(task_id=step, step=step, record=record, map_index_template=LABEL)
+            task = StepOperator(
+                task_id=step,
+                step=step,
+                record=record,
+                map_index_template=LABEL,
+                pool=POOL_OF.get(step, "default_pool"),
+            )
             record = task.output
 
     plan = StepOperator(task_id=PLAN, step=PLAN)

@@ -78,14 +78,14 @@ def is_up(settings: Settings) -> bool:
 
 
 def migrate(environment: Mapping[str, str], base: Path) -> None:
-    """Bring Airflow's own database to the installed version, and make its folders.
+    """Bring Airflow's own database to the installed version; make its folders and pools.
 
     Raises ``SetupProblem`` when that fails; the log says why.
     """
     logs = base / "logs"
     logs.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (logs / "migrate.log").open("ab") as log:
-        command = [sys.executable, "-m", "airflow", "db", "migrate"]
+        command = [sys.executable, "-m", "safehands_airflow.prepare", "metadata"]
         done = subprocess.run(
             command, env=dict(environment), stdout=log, stderr=log, check=False, cwd=base
         )

@@ -55,10 +55,10 @@ def govern_here(
 
 
 def migrate_here() -> None:
-    """Bring Airflow's own database to the installed version."""
-    from airflow.utils.db import upgradedb
+    """Bring Airflow's own database to the installed version, with the pools of the DAGs."""
+    from safehands_airflow.prepare import prepare_metadata
 
-    upgradedb()
+    prepare_metadata()
 
 
 def load_dag(dag: str) -> Any:

@@ -1,0 +1,91 @@
+"""What is made once before services start: ``python -m safehands_airflow.prepare metadata|vault``.
+
+``metadata`` brings Airflow's own database to the installed version and makes the pools that the
+DAGs name; it needs no key and no password of the store. ``vault`` makes the buckets that the
+settings name, opens the installation (keys, database, roles) and needs nothing of Airflow's. Both
+may be repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from safehands.errors import SafehandsError
+from safehands.installation import open_installation
+from safehands.settings import Settings
+
+__all__ = ["POOLS", "buckets", "main", "prepare_metadata", "prepare_vault"]
+
+POOLS = {"safehands_store": (2, "Shards that write to the store at the same time")}
+"""Name, slots and description. The slots that somebody has changed since stay."""
+
+_OBJECT_STORE = frozenset({"s3", "s3a"})
+
+
+def prepare_metadata() -> None:
+    """Migrate Airflow's database and make the pools that are missing."""
+    from airflow.models.pool import Pool
+    from airflow.utils.db import upgradedb
+
+    upgradedb()
+    for name, (slots, text) in POOLS.items():
+        if Pool.get_pool(name) is None:
+            Pool.create_or_update_pool(name, slots, text, include_deferred=False)
+
+
+def prepare_vault(settings: Settings) -> None:
+    """Make buckets, keys, the store's database and its roles. Raises ``SafehandsError``."""
+    for bucket in buckets(settings):
+        _make_bucket(bucket)
+    open_installation(settings, lambda: datetime.now(UTC)).close()
+
+
+def buckets(settings: Settings) -> list[str]:
+    """Return the names of the buckets in which landing, work files and backups lie."""
+    places = [str(settings.landing), str(settings.work), settings.backups_url]
+    found = {
+        rest.partition("/")[0]
+        for scheme, mark, rest in (place.partition("://") for place in places)
+        if mark and scheme in _OBJECT_STORE
+    }
+    return sorted(found)
+
+
+def _make_bucket(name: str) -> None:
+    import fsspec
+
+    store: Any = fsspec.filesystem("s3", skip_instance_cache=True)
+    if not store.exists(name):
+        store.call_s3("create_bucket", Bucket=name, **_region(store))
+
+
+def _region(store: Any) -> dict[str, Any]:
+    region = store.s3.meta.region_name
+    if not region or region == "us-east-1":
+        return {}
+    return {"CreateBucketConfiguration": {"LocationConstraint": region}}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Prepare one side and return the exit code."""
+    parser = argparse.ArgumentParser(prog="safehands_airflow.prepare")
+    parser.add_argument("side", choices=("metadata", "vault"))
+    side = parser.parse_args(arguments).side
+    if side == "metadata":
+        prepare_metadata()
+        return 0
+    settings = Settings.read(os.environ)
+    try:
+        prepare_vault(settings)
+    except SafehandsError as error:
+        sys.stderr.write(f"✗ {error.say(settings.lang)}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""``docker-compose.yaml`` says nothing that is not so: checked against the compose specification,
+Airflow's own settings and commands, and the promises of docs/deployment.md."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from composed import PROJECT, compose
+from jsonschema import validators
+
+from safehands.settings import SECRETS, VARIABLES
+
+SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
+FILE = compose()
+SERVICES: dict[str, Any] = FILE["services"]
+OURS = {name for name, service in SERVICES.items() if "build" in service}
+
+# In a process of its own: Airflow reads its settings at the first import.
+_KNOWN = """
+import json, sys
+from airflow.cli.cli_parser import get_parser
+from airflow.configuration import conf
+from airflow.providers_manager import ProvidersManager
+ProvidersManager().initialize_providers_configuration()
+for command in json.load(sys.stdin):
+    get_parser().parse_args(command)
+known = conf.configuration_description
+print(json.dumps({s: {o: bool(d.get("sensitive")) for o, d in v["options"].items()}
+                  for s, v in known.items()}))
+"""
+
+
+def problems(file: Any) -> list[str]:
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    found = validators.validator_for(schema)(schema).iter_errors(file)
+    return [f"{list(error.absolute_path)}: {error.message}" for error in found]
+
+
+def test_the_file_keeps_to_the_compose_specification() -> None:
+    assert problems(FILE) == []
+    broken = compose()
+    broken["services"]["worker"]["netwroks"] = ["vault"]
+    assert problems(broken)
+
+
+def airflow_commands() -> list[list[str]]:
+    commands = [s["command"] for s in SERVICES.values() if "command" in s]
+    commands += [s["healthcheck"]["test"][1:] for s in SERVICES.values() if "healthcheck" in s]
+    return [command[1:] for command in commands if command[0] == "airflow"]
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bool]]:
+    """Airflow's sections and options, and whether an option may come from a command."""
+    home = tmp_path_factory.mktemp("airflow")
+    done = subprocess.run(
+        [sys.executable, "-c", _KNOWN],
+        input=json.dumps(airflow_commands()),
+        env={"AIRFLOW_HOME": str(home), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, dict[str, bool]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_every_setting_and_command_is_one_that_airflow_knows(
+    known: dict[str, dict[str, bool]],
+) -> None:
+    assert len(airflow_commands()) >= 8
+    names = {n for s in SERVICES.values() for n in s.get("environment", {})}
+    settings = [n for n in names if n.startswith("AIRFLOW__")]
+    assert len(settings) > 20
+    for name in settings:
+        _, section, option = name.lower().split("__")
+        plain = option.removesuffix("_cmd")
+        assert plain in known[section], name
+        # Airflow takes an option from a command only where it is a secret.
+        assert known[section][plain] or plain == option, name
+
+
+def test_every_variable_of_ours_is_one_that_settings_know() -> None:
+    names = {n for s in SERVICES.values() for n in s.get("environment", {})}
+    ours = {n for n in names if n.startswith("SAFEHANDS_")}
+    assert ours
+    assert ours <= VARIABLES.keys() | SECRETS.keys()
+
+
+def test_every_module_that_is_run_exists() -> None:
+    modules = {s["command"][2] for s in SERVICES.values() if s.get("command", [""])[0] == "python"}
+    assert modules == {"safehands_airflow.prepare"}
+    modules.add(SERVICES["api-server"]["healthcheck"]["test"][3])
+    for module in modules:
+        assert importlib.util.find_spec(module), module
+
+
+def test_nobody_is_root_and_nothing_can_be_changed() -> None:
+    for name, service in SERVICES.items():
+        assert service["user"].split(":")[0] not in ("0", "root", ""), name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert "no-new-privileges:true" in service["security_opt"], name
+        limits = service["deploy"]["resources"]["limits"]
+        assert {"cpus", "memory"} <= limits.keys(), name
+        assert "privileged" not in service, name
+
+
+def test_whatever_lasts_has_a_health_check() -> None:
+    lasting = {name for name, service in SERVICES.items() if service["restart"] != "no"}
+    assert lasting == SERVICES.keys() - {"control-init", "vault-init"}
+    assert all("healthcheck" in SERVICES[name] for name in lasting)
+
+
+def test_only_this_machine_can_reach_a_port() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert published
+    assert all(port.startswith("127.0.0.1:") for port in published)
+
+
+def test_the_vault_is_apart_from_the_pages() -> None:
+    on = {name: set(service["networks"]) for name, service in SERVICES.items()}
+    assert FILE["networks"]["vault"]["internal"]
+    assert FILE["networks"]["control"]["internal"]
+    assert {n for n, nets in on.items() if "vault" in nets} == {
+        *("store", "objects", "vault-init", "worker"),
+    }
+    assert not any({"vault", "ui"} <= nets for nets in on.values())
+
+
+def test_each_side_has_its_own_secrets() -> None:
+    given = {name: set(service.get("secrets", ())) for name, service in SERVICES.items()}
+    vault = {"store_pgpass", "objects_credentials"}
+    control = {"metadata_pgpass", "fernet_key", "jwt_secret", "api_secret", "login"}
+    for name in OURS:
+        assert not (given[name] & vault and given[name] & control), name
+    keys = {
+        name
+        for name, service in SERVICES.items()
+        if any("/keys" in volume for volume in service.get("volumes", ()))
+    }
+    assert keys == {"worker", "vault-init"}
+    assert set().union(*given.values()) == FILE["secrets"].keys()
+
+
+def test_no_secret_stands_in_the_file() -> None:
+    text = (PROJECT / "docker-compose.yaml").read_text(encoding="utf-8")
+    assert not re.search(r"://[^/\s@]*:[^/\s@$]+@", text)
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|SECRET|FERNET|TOKEN|BROKER_URL|BACKEND", name):
+                assert "/run/secrets/" in str(value), name
+    assert all(s.keys() == {"file"} for s in FILE["secrets"].values())
+    ignored = (PROJECT / ".gitignore").read_text(encoding="utf-8").split()
+    assert {"docker/secrets/", "docker/data/", ".env"} <= set(ignored)
+
+
+def test_the_image_takes_only_what_is_named() -> None:
+    lines = (PROJECT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert lines[0] == "*"
+    let_in = [line.removeprefix("!") for line in lines if line.startswith("!")]
+    recipe = (PROJECT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", recipe, re.MULTILINE)
+    assert set(" ".join(copied).split()) == set(let_in)
+    assert all((PROJECT / name).exists() for name in let_in)
+    assert re.search(r"^USER \$\{UID\}", recipe, re.MULTILINE)
+
+
+def test_prepare_makes_each_secret_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    script = ["sh", str(PROJECT / "docker" / "prepare.sh"), str(tmp_path)]
+    subprocess.run(script, check=True, capture_output=True)
+    made = {path.name: path.read_bytes() for path in (tmp_path / "secrets").iterdir()}
+    assert made.keys() == FILE["secrets"].keys()
+    assert all(made.values())
+    for path in (tmp_path / "secrets").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "objects:8333" in (tmp_path / "policy" / "backup.yaml").read_text(encoding="utf-8")
+    subprocess.run(script, check=True, capture_output=True)
+    assert made == {path.name: path.read_bytes() for path in (tmp_path / "secrets").iterdir()}
