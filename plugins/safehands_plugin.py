@@ -7,6 +7,7 @@ from typing import Any
 from airflow.plugins_manager import AirflowPlugin
 
 from safehands_airflow.pages import app
+from safehands_airflow.warming import Warming
 
 __all__ = ["SafehandsPlugin"]
 
@@ -18,9 +19,12 @@ class SafehandsPlugin(AirflowPlugin):
     fastapi_apps: list[Any] = [  # noqa: RUF012 - as Airflow declares it
         {"name": "safehands", "app": app, "url_prefix": "/safehands"}
     ]
+    fastapi_root_middlewares: list[Any] = [  # noqa: RUF012 - as Airflow declares it
+        {"name": "safehands-warming", "middleware": Warming, "args": [], "kwargs": {}}
+    ]
     external_views: list[Any] = [  # noqa: RUF012 - as Airflow declares it
         {
-            "name": "安驿 Safehands",
+            "name": "安驿",
             "href": "/safehands/overview",
             "destination": "nav",
             "nav_top_level": True,

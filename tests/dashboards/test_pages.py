@@ -5,69 +5,94 @@ from __future__ import annotations
 import re
 
 import pytest
+from dashboards_store import books_of, filled, page
 from sqlalchemy import text
 
-from safehands.dashboards import PAGES, gather, render, style
-from safehands.policy import Policy
+from safehands.dashboards import ROLES, WHOLE, Books, style, visible
+from safehands.settings import Settings
 from safehands.store import Store
 
-FILL = """
-INSERT INTO controller (code, name, kind) VALUES ('A', 'Owner A', 'company');
-INSERT INTO station (controller_id, code, name) VALUES (1, 'S1', '一号 <b>'), (1, 'S2', '二号');
-INSERT INTO step_result (run, business_date, shard, step, counts, reasons, seconds) VALUES
-  ('r', '2026-11-22', 'a', 'ingest', '{"in": 7, "out": 7}', '{}', 1),
-  ('r', '2026-11-23', 'a', 'ingest', '{"in": 4321, "out": 4300, "quarantined": 21}', '{}', 1.5),
-  ('r', '2026-11-23', 'b', 'ingest', '{"in": 1000, "out": 1000, "quarantined": 0}', '{}', 1);
-INSERT INTO quality_result (controller_id, run, business_date, station, dataset, suite, rule,
-  dimension, severity, evaluated, failed) VALUES
-  (1, 'r', '2026-11-22', 'S1', 'parcels', 'parcels', 'parcels.arrived_missing', 'completeness',
-   'critical', 100, 0),
-  (1, 'r', '2026-11-23', 'S1', 'parcels', 'parcels', 'parcels.arrived_missing', 'completeness',
-   'critical', 100, 30),
-  (1, 'r', '2026-11-23', 'S2', 'parcels', 'parcels', 'parcels.arrived_missing', 'completeness',
-   'critical', 100, 0);
-INSERT INTO backup (business_date, manifest, created_at, facts)
-  VALUES ('2026-11-23', 'manifests/x.age', now(), '{"rows": 60, "bytes": 2000000}');
-"""
 
-
-def filled(store: Store) -> None:
-    with store.admin().begin() as connection:
-        connection.execute(text(FILL.replace(":", "\\:")))
-
-
-def pages(store: Store, policy: Policy, lang: str) -> dict[str, str]:
-    with store.begin("safehands_auditor") as connection:
-        return {name: render(gather(connection, name), lang, policy) for name in PAGES}
+@pytest.fixture
+def books(settings: Settings) -> Books:
+    return books_of(settings)
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])
-def test_the_auditor_can_read_every_page(store: Store, policy: Policy, lang: str) -> None:
+def test_the_auditor_can_read_every_page(store: Store, books: Books, lang: str) -> None:
     filled(store)
-    found = pages(store, policy, lang)
+    found = {name: page(store, books, name, lang) for name in WHOLE}
     assert "5,321" in found["overview"]
-    assert "85.0 %" in found["overview"]
+    assert "89.6 %" in found["overview"]
     assert ">70.0<" in found["quality"]
-    assert "parcels.arrived_missing" in found["quality"]
+    assert "quality/parcels.arrived_missing" in found["quality"]
     assert "manifests/x.age" in found["backups"]
 
 
-def test_the_worst_station_comes_first_and_names_are_escaped(store: Store, policy: Policy) -> None:
+def test_the_worst_station_comes_first_and_names_are_escaped(store: Store, books: Books) -> None:
     filled(store)
-    page = pages(store, policy, "zh")["quality"]
-    assert page.index("S1") < page.index("S2")
-    assert "一号 &lt;b&gt;" in page
-    assert "<b>" not in page
+    shown = page(store, books, "quality", "zh")
+    heat = shown[shown.index('class="heat"') :]
+    assert heat.index("S1") < heat.index("S2")
+    assert "一号 &lt;b&gt;" in shown
+    assert "<b>" not in shown
 
 
-def test_a_store_without_a_night_says_so(store: Store, policy: Policy) -> None:
-    assert all("No night has run yet." in p for p in pages(store, policy, "en").values())
-
-
-def test_no_page_has_script_or_inline_style_or_fetches_anything(
-    store: Store, policy: Policy
+def test_one_rule_shows_its_reason_its_nights_and_where_rows_wait(
+    store: Store, books: Books
 ) -> None:
     filled(store)
-    for page in pages(store, policy, "zh").values():
-        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=|https?://", page)
+    shown = page(store, books, "quality", "en", "parcels.arrived_missing")
+    assert books.whys["parcels.arrived_missing"]["en"].replace("'", "&#39;") in shown
+    assert "2026-11-22" in shown
+    assert "85.0 %" in shown
+    assert "99-9" in shown
+    assert "june.csv" in shown
+    assert "7, 9" in shown
+
+
+def test_an_owner_sees_that_owner_alone(store: Store, books: Books) -> None:
+    filled(store)
+    mine = page(store, books, "quality", "en", owner="B")
+    assert "S3" in mine
+    assert "S1" not in mine
+    assert "5,321" not in page(store, books, "overview", "en", owner="B")
+
+
+@pytest.mark.parametrize("name", sorted(WHOLE))
+def test_a_store_without_a_night_says_so(store: Store, books: Books, name: str) -> None:
+    assert "No night has run yet." in page(store, books, name, "en")
+
+
+def test_no_page_has_script_or_inline_style_or_fetches_anything(store: Store, books: Books) -> None:
+    filled(store)
+    for name in WHOLE:
+        shown = page(store, books, name, "zh")
+        assert not re.search(
+            r"<script|<style|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org)", shown
+        )
     assert not re.search(r"url\(|@import|https?://", style())
+
+
+def test_a_trend_has_an_axis_a_description_and_its_numbers(store: Store, books: Books) -> None:
+    filled(store)
+    shown = page(store, books, "overview", "en")
+    [label] = set(
+        re.findall(r'<svg class="(?:wide|narrow)" role="img" aria-label="([^"]+)"', shown)
+    )
+    assert label == "2026-11-22 to 2026-11-23: lowest 89.6 %, now 89.6 %"
+    assert 'class="mark-text role-axis-label"' in shown
+    assert '<td class="num">100 %</td>' in shown
+
+
+def test_sums_follow_a_night_that_is_reported_again(store: Store, books: Books) -> None:
+    filled(store)
+    with store.begin() as connection:
+        connection.execute(text("DELETE FROM quality_result WHERE failed > 0"))
+        connection.execute(text("SELECT roll_up_quality('2026-11-23')"))
+    assert "Every rule passed." in page(store, books, "quality", "en")
+
+
+def test_every_role_starts_at_the_overview() -> None:
+    assert all(visible({role})[0] == "overview" for role in ROLES)
+    assert visible(()) == ()

@@ -16,7 +16,11 @@ RIGHTS: dict[str, dict[str, str]] = {
     "custody": {"pipeline": "s i d u", "officer": "s"},
     "preference": {"pipeline": "s i d u", "analyst": "s", "officer": "s"},
     "tombstone": {"pipeline": "s i u:erased_at,reason", "officer": "s"},
-    "quarantine": {"pipeline": "s i d u:rule,column_name", "officer": "s"},
+    "quarantine": {
+        "pipeline": "s i d u:rule,column_name",
+        "officer": "s",
+        "auditor": "s:-sealed",
+    },
     "listing": {"pipeline": "s i d u"},
     "correction": {"pipeline": "s u:epoch,wrapped", "officer": "s i d"},
     # What is stored and not otherwise processed: nobody reads it.
@@ -76,6 +80,8 @@ RIGHTS: dict[str, dict[str, str]] = {
     "batch": {"pipeline": "s i", "officer": "s", "auditor": "s"},
     "step_result": {"pipeline": "s i d", "auditor": "s"},
     "quality_result": {"pipeline": "s i d", "analyst": "s", "auditor": "s"},
+    "quality_night": {"pipeline": "s i d", "auditor": "s"},
+    "held_figure": {"pipeline": "s i d", "auditor": "s"},
     "risk_assessment": {"pipeline": "s i d", "analyst": "s", "auditor": "s"},
     "parcel_history": {"pipeline": "s i u", "analyst": "s", "auditor": "s"},
     "control_evidence": {"pipeline": "s i u:withdrawn", "officer": "s", "auditor": "s:-sealed"},

@@ -90,6 +90,8 @@ DECLARED: dict[str, Split] = {
     "batch": Split(ids="id"),
     "step_result": Split(ids="id", evidence=True),
     "quality_result": Split(ids="id", evidence=True),
+    "quality_night": Split(evidence=True),
+    "held_figure": Split(evidence=True),
     "risk_assessment": Split(ids="id", evidence=True),
     "control_evidence": Split(ids="id", forward=True),
     "rule_figure": Split(ids="id", evidence=True, forward=True),

@@ -24,7 +24,7 @@ from safehands.store.register import Owner, open_ring, owners
 __all__ = ["purge"]
 
 _EVIDENCE = {
-    "processing_record": ("step_result", "quality_result"),
+    "processing_record": ("step_result", "quality_result", "quality_night", "held_figure"),
     "risk_record": ("risk_assessment",),
 }
 """Rules of the whole installation, by what the night writes about itself."""

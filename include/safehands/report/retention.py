@@ -13,7 +13,7 @@ from safehands.night import Night
 from safehands.store import Store
 from safehands.store.register import owners
 
-__all__ = ["retention"]
+__all__ = ["retained", "retention"]
 
 
 def retention(
@@ -25,14 +25,33 @@ def retention(
     Days are Asia/Shanghai calendar days up to the business date. Overdue means: past the time that
     policy sets, and still there after tonight's purge. ``of`` limits the rows to owners by code.
     """
-    found = {name: _Held() for name in night.policy.retention}
+    return retained(night, store, of)[0]
+
+
+def retained(
+    night: Night, store: Store, of: Collection[str] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """Return what ``retention`` returns, and the same per owner's code.
+
+    The landing archive's day keys belong to no owner and stand in the whole alone.
+    """
+    whole = {name: _Held() for name in night.policy.retention}
+    mine: dict[str, list[dict[str, Any]]] = {}
     for owner in (o for o in owners(store).values() if of is None or o.code in of):
+        found = {name: _Held() for name in night.policy.retention if name in _QUERIES}
         with store.begin(controller=owner.id) as connection:
-            for rule in found.keys() & _QUERIES.keys():
-                found[rule].add(_held(connection, night, rule))
+            for rule, held in found.items():
+                part = _held(connection, night, rule)
+                held.add(part)
+                whole[rule].add(part)
+        mine[owner.code] = _records(found, night)
     for rule, kind in _DAY_KEYS.items():
-        if rule in found and rule not in _QUERIES:
-            found[rule].add(_keys(store.provider, night, kind, rule))
+        if rule in whole and rule not in _QUERIES:
+            whole[rule].add(_keys(store.provider, night, kind, rule))
+    return _records(whole, night), mine
+
+
+def _records(found: dict[str, _Held], night: Night) -> list[dict[str, Any]]:
     return [{"rule": rule, **held.record(night.business_date)} for rule, held in found.items()]
 
 

@@ -22,7 +22,7 @@ from safehands.report.evidence import OWN_STEP, gather, newest_checkpoint
 from safehands.report.exposure import exposure
 from safehands.report.page import edition, render
 from safehands.report.people import people_table
-from safehands.report.retention import retention
+from safehands.report.retention import retained
 from safehands.rotation.state import escrow_holds
 from safehands.store import Store, lock
 from safehands.store.effects import Claim, find, input_digest, make
@@ -78,13 +78,14 @@ def report(
 
 def figures(night: Night, store: Store) -> dict[str, Any]:
     """Return what is not evidence but follows from the tables: ``risk`` per owner's code (see
-    ``exposure``) and ``retention``."""
+    ``exposure``), ``retention``, and the same per owner's code as ``held``."""
     risk = {}
     for owner in owners(store).values():
         with store.begin(controller=owner.id) as connection:
             people = people_table(connection)
         risk[owner.code] = exposure(people)
-    return {"risk": risk, "retention": retention(night, store)}
+    whole, mine = retained(night, store)
+    return {"risk": risk, "retention": whole, "held": mine}
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class _Written:
     document: Mapping[str, Any]
     page: bytes
     data: bytes
+    held: Mapping[str, list[dict[str, Any]]]
 
     @classmethod
     def of(cls, work: _Work, moment: Mapping[str, Any]) -> _Written:
@@ -123,7 +125,9 @@ class _Written:
         drawn = work.ready if work.ready is not None else figures(work.night, work.store)
         document = compose(work.evidence, drawn, work.night.policy, made)
         text_ = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
-        return cls(document, render(document, work.night.policy), f"{text_}\n".encode())
+        return cls(
+            document, render(document, work.night.policy), f"{text_}\n".encode(), drawn["held"]
+        )
 
     def save(self, folder: Path) -> None:
         files.write(folder / _DATA, self.data)
@@ -156,6 +160,8 @@ def _record(connection: Connection, work: _Work, written: _Written, now: datetim
         figures = {name: value for name, value in risk.items() if name != "owner"}
         values = {"day": night.business_date, "code": owner["code"], "f": json.dumps(figures)}
         connection.execute(text(_ASSESSMENT), values)
+    connection.execute(text(_ROLL_UP), {"day": night.business_date})
+    _keep_held(connection, night, written.held)
     facts = {"counts": result["counts"], "evidence": work.digest, "policy": night.policy.digest}
     journal.append(connection, OWN_STEP, night.run, now, {**facts, "files": result["digests"]})
     values = {
@@ -168,6 +174,26 @@ def _record(connection: Connection, work: _Work, written: _Written, now: datetim
     connection.execute(text(_STEP), values)
 
 
+def _keep_held(
+    connection: Connection, night: Night, held: Mapping[str, list[dict[str, Any]]]
+) -> None:
+    """Keep what each owner holds, for the dashboards; a later report of the day replaces it."""
+    connection.execute(text(_NO_HELD), {"day": night.business_date})
+    rows = [
+        {"day": night.business_date, "code": code, **row}
+        for code, found in held.items()
+        for row in found
+    ]
+    if rows:
+        connection.execute(text(_HELD), rows)
+
+
+_ROLL_UP = "SELECT roll_up_quality(:day)"
+_NO_HELD = "DELETE FROM held_figure WHERE business_date = :day"
+_HELD = (
+    "INSERT INTO held_figure (controller_id, business_date, rule, held, oldest, overdue)"
+    " SELECT id, :day, :rule, :held, :oldest, :overdue FROM controller WHERE code = :code"
+)
 _ASSESSMENT = (
     "INSERT INTO risk_assessment (business_date, controller_id, figures)"
     " SELECT :day, id, CAST(:f AS jsonb) FROM controller WHERE code = :code"
