@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from safehands.dashboards import PAGES, visible
+from safehands.dashboards import PAGES, WHOLE, visible
 
 
 class Nobody:
@@ -58,7 +58,7 @@ def login(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> Any:
     return sit
 
 
-PATHS = ["/", *(f"/{page.name}" for page in PAGES), "/quality/parcels.phone_odd"]
+PATHS = ["/", *(f"/{name}" for name in WHOLE), "/quality/parcels.phone_odd"]
 
 
 @pytest.mark.parametrize("path", PATHS)
