@@ -1,4 +1,4 @@
-"""Every day: what is due in open hand-overs, windows that end and approvals that stand."""
+"""Every day: what is due in open hand-overs, and what to look at in sharing and incidents."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import timedelta
 from airflow.sdk import CronTriggerTimetable, Param, dag
 
 from safehands_airflow.handover import HandoverOperator
+from safehands_airflow.incidents import WatchOperator
 from safehands_airflow.notices import notify_failure
 from safehands_airflow.runbook import runbook
 
@@ -46,6 +47,7 @@ PARAMS = {
 def tick() -> None:
     """Make the transitions that are due, and end: nothing waits in a run."""
     HandoverOperator(task_id="advance", work="tick")
+    WatchOperator(task_id="watch")
 
 
 tick()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,24 +15,25 @@ from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import BaseOperator, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
-from safehands.errors import PolicyError, SafehandsError
+from safehands.errors import AccessRefused, PolicyError, SafehandsError
 from safehands.organisation.files import read_yaml
 from safehands.settings import Settings
 from safehands_airflow.deciding import check_decider, opened, required, responder
-from safehands_airflow.operators import NightProblem
+from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
     from safehands.incidents import IncidentBook, Scope
     from safehands.installation import Installation
     from safehands.store.register import Owner
 
-__all__ = ["NOTHING", "ApproveOperator", "IncidentOperator", "form"]
+__all__ = ["NOTHING", "ApproveOperator", "IncidentOperator", "WatchOperator", "form"]
 
 NOTHING = "暂不采取 · None of these now"
 
 _WAIT = timedelta(days=1)
 _WHAT = "发生了什么 / What happened"
 _REACH = "涉及范围 / How far it reaches"
+_LATER = ("incident.epoch_not_now",)
 _TOLD = frozenset(
     ["people", "named", "within", "possible", "rows", "nobody", "sensitive", "minors"]
 )
@@ -53,10 +54,11 @@ _BODY = (
     "{% set d = ti.xcom_pull(task_ids='draft') or {} %}"
     "{% set p = ti.xcom_pull(task_ids='propose') or {} %}\n| | |\n|---|---|\n"
     + "".join(f"| {name} | {value} |\n" for name, value in _LINES.items())
-    + "\n批准人不能是处理人。程序自己只执行“停止对外提供”；"
-    "其余措施由人执行，填写依据即记录为已完成。\n"
-    "*Who approves is never who handles. The program itself stops disclosures; the others are"
-    " done by people, and recorded as done with a reference.*\n"
+    + "\n批准人不能是处理人。停止对外提供、收回访问、轮换数据密钥、开启新纪元、"
+    "要求接收方销毁由程序执行；轮换根密钥和恢复备份由人执行，填写依据即记录为已完成。\n"
+    "*Who approves is never who handles. The program itself stops disclosures, revokes access,"
+    " rotates the data key, opens a new epoch and recalls what was given; the root key and a"
+    " restore are done by people, and recorded as done with a reference.*\n"
 )
 
 Task = Literal["open", "assess", "draft", "propose", "contain", "drill"]
@@ -125,6 +127,22 @@ class IncidentOperator(BaseOperator):
             chosen = context["ti"].xcom_pull(task_ids="approve") or {}
             return opened("contain", lambda inst: _contain(inst, before, by, chosen))
         return opened(self.work, lambda inst: _WORK[self.work](inst, before, by))
+
+
+class WatchOperator(BaseOperator):
+    """Count what somebody should look at: contacts, agreements, complaints, unusual access.
+
+    Returns the counts by owner; the night's gate warns where one is not nought.
+
+    Errors: ``NightProblem`` (not retried) or ``safehands.errors.StepFailed`` (retried).
+    """
+
+    ui_color = "#efdcdc"
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Open the installation, record the figures, close the installation."""
+        day = business_date(context)
+        return opened("incident", lambda inst: _watch(inst, day))
 
 
 class ApproveOperator(HITLOperator):
@@ -318,9 +336,14 @@ def _contain(
     for action in chosen["actions"]:
         if action in done:
             continue
-        if book.actions[action].itself or reference:
+        if not (book.actions[action].itself or reference):
+            todo.append(action)
+            continue
+        try:
             contain(inst, book, owner, number, action, by, approver, reference)
-        else:
+        except AccessRefused as refused:
+            if refused.key not in _LATER:
+                raise
             todo.append(action)
     return {**before, "to_do": todo}
 
@@ -344,6 +367,12 @@ def _drill(inst: Installation, context: Context) -> dict[str, Any]:
     if failed:
         raise SafehandsError("incident.drill_failed", owners=", ".join(failed))
     return results
+
+
+def _watch(inst: Installation, day: date) -> dict[str, Any]:
+    from safehands.incidents import incident_figures
+
+    return incident_figures(inst, day, f"tick-{day}")
 
 
 _WORK = {"assess": _assess, "draft": _draft, "propose": _propose}

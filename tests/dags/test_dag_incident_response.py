@@ -20,7 +20,8 @@ from safehands_airflow.board import notices_of
 
 PHONES = [f"139000082{n:02d}" for n in range(6)]
 STOP = "停止一切对外提供 · stop all disclosures"
-ROTATE = "轮换数据密钥和根密钥 · rotate data keys and the root key"
+ROTATE = "轮换数据密钥 · rotate the data key"
+RESTORE = "从已核验的备份恢复 · restore from a proved backup"
 FORM = {
     "drill": False,
     "owner": "owner",
@@ -59,34 +60,38 @@ def answer(*chosen: str, reference: str | None = None) -> dict[str, Any]:
 def test_from_the_form_to_drafts_and_approved_containment(
     airflow: Any, inst: Installation, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with answering("incident_response", approve=answer(STOP, ROTATE)) as somebody:
+    with answering("incident_response", approve=answer(STOP, ROTATE, RESTORE)) as somebody:
         run = run_dag("incident_response", FORM)
     assert somebody.given == [("approve", 200)]
     assert states(run) == {**dict.fromkeys(EVERYTHING, "success"), "drill": "skipped"}
     [case] = [one for one in opened(inst) if not one.drill]
     kinds = [e.kind for e in case.events if e.kind != "done"]
-    assert (kinds[0], set(kinds[1:])) == ("assessed", {"drafted", "proposed"})
+    assert (kinds[0], set(kinds[1:])) == ("assessed", {"kept", "drafted", "proposed"})
     assert case.last("assessed").facts["people"] >= len(PHONES)  # type: ignore[union-attr]
-    # The program stops disclosures itself; rotating keys waits for whoever does it.
-    assert [(e.name, e.facts["approver"]) for e in case.events if e.kind == "done"] == [
-        ("stop_disclosures", "admin")
+    # The program stops disclosures and rotates the key itself; a restore waits for people.
+    done = [e for e in case.events if e.kind == "done"]
+    assert [(e.name, e.facts["approver"]) for e in done] == [
+        *(("stop_disclosures", "admin"), ("rotate_keys", "admin")),
     ]
-    assert result(run, "contain")["to_do"] == ["rotate_keys"]
+    assert done[1].facts["records"] >= len(PHONES)
+    assert result(run, "contain")["to_do"] == ["restore"]
     with inst.store.begin(OFFICER, owners(inst.store)["owner"].id) as connection:
         assert stopped(connection)
     folder = airflow.settings.home / "incidents" / "owner" / f"{case.number:04d}"
-    assert (folder / "send.csv.age").exists()
+    assert (folder / "send.sms.csv.age").exists()
     printed = capfd.readouterr()
     shown = printed.out + printed.err + metadata(airflow)
     for value in (*PHONES, NAME, json.dumps(NAME)[1:-1]):
         assert value not in shown
 
     # The same form again is the same incident, and what was done is not done twice.
-    with answering("incident_response", approve=answer(STOP, ROTATE, reference="T-7")):
+    with answering("incident_response", approve=answer(STOP, ROTATE, RESTORE, reference="T-7")):
         again = run_dag("incident_response", FORM)
     assert result(again, "open")["incident"] == case.number
     [case] = [one for one in opened(inst) if not one.drill]
-    assert [e.name for e in case.events if e.kind == "done"] == ["stop_disclosures", "rotate_keys"]
+    assert [e.name for e in case.events if e.kind == "done"] == [
+        *("stop_disclosures", "rotate_keys", "restore"),
+    ]
 
 
 def test_who_handles_it_cannot_approve(airflow: Any, inst: Installation) -> None:
@@ -120,3 +125,12 @@ def test_the_default_is_a_drill_in_time_that_touches_nobody(inst: Installation) 
         assert one["passed"]
         assert 0 < one["milliseconds_to_drafts"] < 120_000
     assert len(opened(inst)) == before
+
+
+def test_the_daily_tick_counts_what_somebody_should_look_at(inst: Installation) -> None:
+    run = run_dag("tick", {})
+    assert states(run) == {"advance": "success", "watch": "success"}
+    told = result(run, "watch")["owner"]
+    # Nobody filled the contact book of this installation yet.
+    assert told["plan.contacts_open"] == 6
+    assert told["access.unusual"] == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from incident_office import BY, PHONES, Office
 
-from minimised import at
+from minimised import at, preference
 from nights import BUSINESS_DATE, NOW
 from safehands import incidents, journal
 from safehands.errors import AccessRefused, LedgerBroken
@@ -59,18 +59,33 @@ def test_the_grades_and_clocks_of_law_and_policy_stand_apart(office: Office) -> 
 def test_drafts_are_in_both_languages_and_the_send_file_is_encrypted(office: Office) -> None:
     number = office.open(parcels=True)
     owner = office.world.owner()
+    office.world.load(
+        [], preferences=[preference(at(2026, 11, 2), receiver_phone=PHONES[0], notify_channel=3)]
+    )
     incidents.assess(office.inst, office.book, owner, number, BY)
     made = incidents.draft(office.inst, office.book, owner, number, BY)
     assert (made.messages, made.announcement_only) == (12, 0)
+    assert made.channels == {"sms": 11, "phone": 1}
     assert {path.name for path in made.folder.iterdir()} == {
-        *("report.zh.md", "report.en.md", "notice.zh.txt", "notice.en.txt"),
-        *("send.csv.age", "facts.json"),
+        *("report.zh.md", "report.en.md", "send.sms.csv.age", "send.phone.csv.age", "facts.json"),
+        *(f"notice.{c}.{lang}.txt" for c in office.book.channels for lang in ("zh", "en")),
+        *(path.name for path in made.folder.glob("evidence-*.json")),
     }
     for path in made.folder.iterdir():
         assert not any(phone.encode() in path.read_bytes() for phone in PHONES)
-    sent = (made.folder / "send.csv.age").read_bytes()
-    clear = age.decrypt(sent, age.identity(office.inst.provider)).decode()
-    assert all(phone in clear for phone in PHONES)
+    lists = {
+        name: age.decrypt(
+            (made.folder / f"send.{name}.csv.age").read_bytes(), age.identity(office.inst.provider)
+        ).decode()
+        for name in made.channels
+    }
+    assert [phone for phone in PHONES if phone in lists["sms"]] == list(PHONES[1:])
+    assert [phone for phone in PHONES if phone in lists["phone"]] == [PHONES[0]]
+    assert "您好" in lists["phone"]
+    assert "Good day" in lists["phone"]
+    report = (made.folder / "report.en.md").read_text(encoding="utf-8")
+    assert report.index("1. Who:") < report.index("2. Reach:") < report.index("3. Discovered:")
+    assert "postal authority: nobody in the contact book" in report
     figures = office.world.rows("SELECT name, number FROM rule_figure WHERE scope <> ''")
     known = {row["name"]: row["number"] for row in figures}
     assert known["incident.people"] == 12
@@ -86,7 +101,7 @@ def test_containment_wants_somebody_else_s_approval_and_a_reference(office: Offi
     with pytest.raises(AccessRefused, match="approves"):
         incidents.contain(inst, book, owner, number, "stop_disclosures", BY, BY)
     with pytest.raises(AccessRefused, match="reference"):
-        incidents.contain(inst, book, owner, number, "rotate_keys", BY, "li.ming")
+        incidents.contain(inst, book, owner, number, "restore", BY, "li.ming")
     incidents.contain(inst, book, owner, number, "stop_disclosures", BY, "li.ming")
     from safehands.sharing.plan import stopped
 
@@ -126,10 +141,6 @@ def test_a_drill_touches_nobody_leaves_nothing_and_is_evidence(office: Office) -
     assert not (office.inst.settings.home / "work" / "incident-drill").exists()
 
 
-def test_old_contacts_are_announced(office: Office) -> None:
-    assert "postal" in incidents.old_contacts(office.book, BUSINESS_DATE)
-
-
 def test_unusual_access_by_hour_volume_and_own_past(office: Office) -> None:
     owner = office.world.owner().id
     office.admin(
@@ -147,7 +158,11 @@ def test_unusual_access_by_hour_volume_and_own_past(office: Office) -> None:
     assert {(one.by, one.rule) for one in found} == {
         *(("zhao", "per_hour"), ("zhao", "own_past"), ("qian", "at_night")),
     }
-    assert '"event":"unusual_access"' in office.ledger()
+    assert office.ledger().count('"event":"unusual_access"') == 1
+    # The same again is written no second time, in the night and in the page's figures it stands.
+    told = incidents.incident_figures(office.inst, BUSINESS_DATE, "tick")
+    assert told["A"]["access.unusual"] == 3
+    assert office.ledger().count('"event":"unusual_access"') == 1
 
 
 def test_a_complaint_is_answered_within_seven_days_or_counts(office: Office) -> None:
@@ -173,7 +188,7 @@ def test_the_pack_verifies_offline_and_holds_nobody(office: Office, tmp_path: Pa
     incidents.assess(office.inst, office.book, owner, number, BY)
     out = tmp_path / "pack.json"
     counts = pack(office.inst, owner, date(2026, 11, 1), date(2026, 11, 30), out)
-    assert (counts["incidents"], counts["incident_events"]) == (1, 1)
+    assert (counts["incidents"], counts["incident_events"]) == (1, 2)
     verifier = journal.signing_key(office.inst.provider).verifier
     assert "evidence_pack" in verify_file(out, verifier, "en")
     told = out.read_text(encoding="utf-8")

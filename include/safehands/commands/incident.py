@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -36,12 +37,30 @@ def command(lang: str) -> click.Command:
         "propose": (_propose, (number, owner, by)),
         "contain": (_contain, (number, owner, by, *_approval(lang))),
         "note": (_note, (number, owner, by, *_event(lang))),
-        "contacts": (_contacts, ()),
+        "show": (_show, (number, owner)),
+        "summary": (_summary, (number, owner)),
+        "keep": (_keep, (number, owner, by)),
         "unusual": (_unusual, (owner,)),
+        "watch": (_watch, (json_option(lang),)),
         "drill": (_drill, (owner, by)),
     }
     for name, (work, params) in leaves.items():
         group.add_command(leaf(name, lang, f"cli.incident.{name}", work, *params))
+    group.add_command(_contact_book(lang, by))
+    return group
+
+
+def _contact_book(lang: str, by: click.Parameter) -> click.Group:
+    group = click.Group("contacts", help=say("cli.incident.contacts", lang))
+    new = click.Argument(["file"], type=click.Path(dir_okay=False, path_type=Path))
+    there = click.Argument(["file"], type=click.Path(exists=True, dir_okay=False, path_type=Path))
+    leaves: dict[str, tuple[Any, tuple[click.Parameter, ...]]] = {
+        "list": (_contacts, ()),
+        "template": (_template, (new,)),
+        "import": (_import, (there, by)),
+    }
+    for name, (work, params) in leaves.items():
+        group.add_command(leaf(name, lang, f"cli.incident.contacts.{name}", work, *params))
     return group
 
 
@@ -196,6 +215,7 @@ def _draft(call: Call, number: int, owner: str, by: str, to: str) -> None:
             folder=str(made.folder),
             messages=made.messages,
             others=made.announcement_only,
+            channels=", ".join(f"{name} {count}" for name, count in made.channels.items()) or "–",
         )
     )
 
@@ -217,15 +237,20 @@ def _propose(call: Call, number: int, owner: str, by: str) -> None:
 def _contain(
     call: Call, number: int, owner: str, by: str, action: str, approver: str, reference: str
 ) -> None:
-    from safehands import journal
+    from safehands import guard, journal
     from safehands.incidents import contain
     from safehands.organisation import owner_of
 
     with call.installation() as inst:
-        known = owner_of(inst, owner)
-        contain(inst, _book(inst), known, number, action, by, approver, reference)
+        known, book = owner_of(inst, owner), _book(inst)
+
+        def work() -> dict[str, Any]:
+            return contain(inst, book, known, number, action, by, approver, reference)
+
+        done = guard.guarded("incident", work)
         journal.sequence(inst.store, inst.clock())
-    call.line(call.say("cli.incident.contained", action=action))
+    facts = json.dumps(done, ensure_ascii=False) if done else ""
+    call.line(call.say("cli.incident.contained", action=action, facts=facts))
 
 
 def _note(call: Call, number: int, owner: str, by: str, event: str, reference: str) -> None:
@@ -239,15 +264,93 @@ def _note(call: Call, number: int, owner: str, by: str, event: str, reference: s
     call.line(call.say("cli.incident.noted", event=event))
 
 
-def _contacts(call: Call) -> None:
-    from safehands.incidents import old_contacts
+def _show(call: Call, number: int, owner: str) -> None:
+    from safehands.incidents import case, tasks
+    from safehands.incidents.tasks import state_of, words_of
+    from safehands.night import SHANGHAI
+    from safehands.organisation import owner_of
+    from safehands.vault.access import OFFICER
 
     with call.installation() as inst:
-        book = _book(inst)
-    for name, one in book.contacts.items():
-        call.line(f"{name}: {one.name.say(call.settings.lang)} {one.reach} {one.checked}")
-    old = old_contacts(book, call.day)
-    call.line(call.say("cli.incident.old", count=len(old), names=", ".join(old)))
+        book, now = _book(inst), inst.clock()
+        with inst.store.begin(OFFICER, owner_of(inst, owner).id) as connection:
+            found = case(connection, number)
+    left = [task for task in tasks(book, found) if task.done is None]
+    for task in tasks(book, found):
+        what = words_of(book, task, call.settings.lang)
+        state = call.say(f"incident.clock.{state_of(book, task, now)}")
+        if task.done is not None:
+            at = f"{task.done.astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+            state = call.say("incident.task.done", at=at, by=task.by)
+        call.line(call.say("cli.incident.task", number=number, what=what, state=state))
+    call.line(call.say("cli.incident.to_do", count=len(left)))
+
+
+def _summary(call: Call, number: int, owner: str) -> None:
+    from safehands import guard
+    from safehands.incidents import summarise
+    from safehands.organisation import owner_of
+
+    with call.installation() as inst:
+        book, known = _book(inst), owner_of(inst, owner)
+        paths = guard.guarded("incident", lambda: summarise(inst, book, known, number))
+    for path in paths:
+        call.line(call.say("cli.incident.summarised", file=str(path)))
+
+
+def _keep(call: Call, number: int, owner: str, by: str) -> None:
+    from safehands import guard, journal
+    from safehands.incidents.drafts import keep_evidence
+    from safehands.organisation import owner_of
+
+    with call.installation() as inst:
+        known = owner_of(inst, owner)
+        path = guard.guarded("incident", lambda: keep_evidence(inst, known, number, by))
+        journal.sequence(inst.store, inst.clock())
+    if path is None:
+        call.line(call.say("cli.incident.no_evidence"))
+    else:
+        call.line(call.say("cli.incident.kept", file=str(path)))
+
+
+def _contacts(call: Call) -> None:
+    from safehands.incidents import gaps
+    from safehands.store.register import owners
+
+    with call.installation() as inst:
+        book, known = _book(inst), sorted(owners(inst.store)) or [""]
+    lang, last = call.settings.lang, call.day - timedelta(days=book.contact_days)
+    for one in book.contacts:
+        mark = call.say("cli.incident.contacts.old") if one.checked < last else ""
+        shown = {"kind": book.contact_kinds[one.kind].say(lang), "name": one.name.say(lang)}
+        shown |= {"reach": one.reach, "day": one.checked.isoformat(), "mark": mark}
+        call.line(call.say("cli.incident.contacts.line", **shown).rstrip())
+    old = {gap.kind for code in known for gap in gaps(book, code, call.day)}
+    names = ", ".join(words.say(lang) for kind, words in book.contact_kinds.items() if kind in old)
+    call.line(call.say("cli.incident.old", count=len(old), names=names))
+
+
+def _template(call: Call, file: Path) -> None:
+    from safehands.incidents.contactbook import write_contacts
+
+    with call.installation() as inst:
+        write_contacts(file, _book(inst), call.settings.lang)
+    call.line(call.say("cli.incident.contacts.written", file=file.name))
+
+
+def _import(call: Call, file: Path, by: str) -> None:
+    from safehands import journal
+    from safehands.incidents import gaps
+    from safehands.incidents.contactbook import keep_contacts, read_contacts
+    from safehands.store.register import owners
+
+    with call.installation() as inst:
+        known = sorted(owners(inst.store))
+        found = read_contacts(file, _book(inst), known, call.day)
+        keep_contacts(inst, found, by)
+        journal.sequence(inst.store, inst.clock())
+        left = {gap.kind for code in known or [""] for gap in gaps(_book(inst), code, call.day)}
+    call.line(call.say("cli.incident.contacts.imported", count=len(found), gaps=len(left)))
 
 
 def _unusual(call: Call, owner: str) -> None:
@@ -262,6 +365,24 @@ def _unusual(call: Call, owner: str) -> None:
         rule = call.say(f"incident.unusual.{one.rule}")
         call.line(f"{one.by} {one.what}: {rule} {one.number} > {one.limit}")
     call.line(call.say("cli.incident.alerts", count=len(found)))
+
+
+def _watch(call: Call, as_json: bool) -> None:
+    from safehands import guard, journal
+    from safehands.incidents import incident_figures
+    from safehands.rulebook.load import load_rulebook
+
+    with call.installation() as inst:
+        run = f"watch-{call.day}"
+        found = guard.guarded("incident", lambda: incident_figures(inst, call.day, run))
+        names = load_rulebook(inst.settings.policy).figures
+        journal.sequence(inst.store, inst.clock())
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False, sort_keys=True))
+        return
+    for code, figures in found.items():
+        for name, number in figures.items():
+            call.line(f"{code}: {names[name].label.say(call.settings.lang)}: {number}")
 
 
 def _drill(call: Call, owner: str, by: str) -> None:

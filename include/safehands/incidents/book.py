@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,7 +11,19 @@ from pydantic import Field, model_validator
 
 from safehands.organisation.files import Frozen, Words, checked, read_yaml
 
-__all__ = ["Clock", "IncidentBook", "Unusual", "load_incident_book", "old_contacts"]
+__all__ = [
+    "CONTACTS",
+    "Clock",
+    "Contact",
+    "Gap",
+    "IncidentBook",
+    "Unusual",
+    "contacts_of",
+    "gaps",
+    "load_incident_book",
+]
+
+CONTACTS = "contacts.yaml"
 
 
 class Grade(Words):
@@ -45,11 +58,21 @@ class Action(Words):
 
 
 class Contact(Frozen):
-    """Somebody who is told, and when the entry was last confirmed."""
+    """An institution that is told, and when the entry was last confirmed. No ``owner``: of all."""
 
+    kind: str
+    owner: str = ""
     name: Words
-    reach: str
+    reach: Annotated[str, Field(min_length=2, max_length=120)]
     checked: date
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A kind of contact that is missing, or that nobody confirmed since ``checked``."""
+
+    kind: str
+    checked: date | None
 
 
 class Unusual(Frozen):
@@ -75,7 +98,7 @@ class Complaints(Frozen):
 
 
 class IncidentBook(Frozen):
-    """``incidents.yaml``."""
+    """``incidents.yaml`` and ``contacts.yaml``."""
 
     kinds: dict[str, Words]
     grades: dict[str, Grade]
@@ -83,12 +106,18 @@ class IncidentBook(Frozen):
     channels: tuple[str, ...]
     actions: dict[str, Action]
     contact_days: int
-    contacts: dict[str, Contact]
-    needed_contacts: tuple[str, ...]
+    contact_kinds: dict[str, Words]
+    contacts: tuple[Contact, ...]
     aggregate_rows: int
     unusual: Unusual
     complaints: Complaints
     drill_days: int
+
+    @model_validator(mode="after")
+    def _contacts_are_of_known_kinds(self) -> IncidentBook:
+        if any(one.kind not in self.contact_kinds for one in self.contacts):
+            raise ValueError("a contact is of no known kind")
+        return self
 
     def grade(self, people: int) -> str:
         """Return the grade at so many people ("以上" includes the number)."""
@@ -97,12 +126,29 @@ class IncidentBook(Frozen):
 
 
 def load_incident_book(folder: Path) -> IncidentBook:
-    """Read ``incidents.yaml``. Raises ``PolicyError``."""
-    return checked(IncidentBook, read_yaml(folder / "incidents.yaml"), "incidents.yaml", "-")
+    """Read ``incidents.yaml`` and the contact book. Raises ``PolicyError``."""
+    rules = read_yaml(folder / "incidents.yaml")
+    place = folder / CONTACTS
+    # Without the file nobody is in the book, which every draft and rule BRE-05 says.
+    contacts = read_yaml(place).get("contacts") if place.exists() else None
+    return checked(IncidentBook, {**rules, "contacts": contacts or []}, "incidents.yaml", "-")
 
 
-def old_contacts(book: IncidentBook, day: date) -> list[str]:
-    """Return contacts that are missing, or that nobody confirmed within the days of policy."""
+def contacts_of(book: IncidentBook, owner: str, kind: str) -> list[Contact]:
+    """Return whom ``owner`` tells of that kind, newest confirmed first; own entries before all."""
+    fitting = [one for one in book.contacts if one.kind == kind and one.owner in ("", owner)]
+    own = [one for one in fitting if one.owner] or fitting
+    return sorted(own, key=lambda one: one.checked, reverse=True)
+
+
+def gaps(book: IncidentBook, owner: str, day: date) -> list[Gap]:
+    """Return the kinds of contact that ``owner`` lacks or that nobody confirmed for too long."""
     last = day - timedelta(days=book.contact_days)
-    missing = [name for name in book.needed_contacts if name not in book.contacts]
-    return missing + [name for name, one in book.contacts.items() if one.checked < last]
+    found = []
+    for kind in book.contact_kinds:
+        known = contacts_of(book, owner, kind)
+        if not known:
+            found.append(Gap(kind, None))
+        elif known[0].checked < last:
+            found.append(Gap(kind, known[0].checked))
+    return found

@@ -20,7 +20,7 @@ __all__ = ["EVENTS", "Case", "Event", "Scope", "case", "cases", "note", "open_ca
 
 EVENTS = frozenset(
     (
-        *("assessed", "proposed", "done", "contained", "drafted", "reported_postal"),
+        *("assessed", "kept", "proposed", "done", "contained", "drafted", "reported_postal"),
         *("reported_cac", "informed", "summarised", "handled", "lesson", "responsible", "closed"),
     )
 )

@@ -1,16 +1,20 @@
 """Containment: proposed by kind, done only after somebody else approved it.
 
-``stop_disclosures`` (and its release) holds by itself: no disclosure is planned while it stands.
-For the others the command to run is given, and the doing is recorded with a reference; who approves
-is never who does (网络数据安全管理条例 11, PIPL 57).
+What the program can do, it does itself (``measures``). For what people do, the command is given,
+and the doing is recorded with a reference; who approves is never who does (网络数据安全管理条例 11,
+PIPL 57).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from safehands.errors import AccessRefused
 from safehands.incidents.book import IncidentBook
 from safehands.incidents.cases import case, note
 from safehands.incidents.drafts import figures
+from safehands.incidents.measures import MEASURES
+from safehands.incidents.tasks import CLOSING
 from safehands.installation import Installation
 from safehands.store.register import Owner
 from safehands.vault.access import OFFICER, check_staff
@@ -38,12 +42,16 @@ def contain(
     by: str,
     approver: str,
     reference: str = "",
-) -> None:
-    """Do ``action``, or record that it was done, with ``approver``'s word.
+) -> dict[str, Any]:
+    """Do ``action``, or record that people did it, with ``approver``'s word; return what was done.
 
-    Raises ``AccessRefused`` for an unknown action, for the same person twice, and for an action
-    outside the program without a reference to how it was done.
+    Killed in between, the same call does what is left. In a drill the event alone is noted: its
+    store is thrown away, and roles and keys are the real ones.
+
+    Raises ``AccessRefused`` for an unknown action, for the same person twice, for an action outside
+    the program without a reference to how it was done, and what the measure itself raises.
     """
+    check_staff(by)
     check_staff(approver)
     if action not in book.actions:
         raise AccessRefused("incident.unknown_action", known=", ".join(book.actions))
@@ -51,9 +59,17 @@ def contain(
         raise AccessRefused("incident.same_person")
     if not book.actions[action].itself and not reference.strip():
         raise AccessRefused("incident.no_reference", command=book.actions[action].command)
-    now, facts = inst.clock(), {"approver": approver, "reference": reference}
     with inst.store.begin(OFFICER, owner.id) as connection:
-        note(connection, owner, number, "done", by, now, action, facts)
+        found = case(connection, number)
+    if found.first("closed"):
+        raise AccessRefused("incident.closed", number=number)
+    done: dict[str, Any] = {}
+    if book.actions[action].itself and not found.drill:
+        done = MEASURES[action](inst, owner, found, by)
+    facts = {**done, "approver": approver, "reference": reference}
+    with inst.store.begin(OFFICER, owner.id) as connection:
+        note(connection, owner, number, "done", by, inst.clock(), action, facts)
+    return done
 
 
 def event(inst: Installation, owner: Owner, number: int, kind: str, by: str, name: str) -> None:
@@ -67,8 +83,7 @@ def event(inst: Installation, owner: Owner, number: int, kind: str, by: str, nam
         found = case(connection, number)
         if kind == "closed":
             done = {one.kind for one in found.events}
-            wanted = ["assessed", "contained", "handled", "summarised", "lesson", "responsible"]
-            missing = [one for one in wanted if one not in done]
+            missing = [one for one in CLOSING if one not in done]
             if missing and not found.drill:
                 raise AccessRefused("incident.not_yet", missing=", ".join(missing))
         note(connection, owner, number, kind, by, inst.clock(), name)

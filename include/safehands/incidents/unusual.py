@@ -1,25 +1,29 @@
-"""Unusual access: reveals and files per role, hour and volume (反电信网络诈骗法 29, FRD-01).
+"""Unusual access: records opened and rows given, per staff id, hour and volume (FRD-01).
 
-Measured against fixed limits of policy and against each role's own usual day (the median of its
-days with any access in the past). Read as the auditor: counts and staff ids, no person.
+What counts: reveals, corrections and restrictions (``access_log``), rows of files that were given,
+and numbers in send files of incidents. Measured against fixed limits of policy and against each
+staff id's own usual day (the median of its days with any access in the past); 反电信网络诈骗法 29.
+Read as the auditor: counts and staff ids, no person.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from safehands import journal
 from safehands.incidents.book import IncidentBook, Unusual
 from safehands.installation import Installation
+from safehands.rulebook.from_register import record_figure
+from safehands.rulebook.load import load_rulebook
 from safehands.store.register import Owner
-from safehands.vault.access import OFFICER
 
-__all__ = ["Alert", "alerts", "raise_alerts"]
+__all__ = ["Alert", "access", "alerts", "raise_alerts"]
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,15 @@ class Alert:
     limit: int
 
 
+def access(connection: Connection, first: date, day: date) -> Sequence[Row[Any]]:
+    """Return ``by_whom``, ``what``, ``day``, ``hour``, ``number`` of every hour with access."""
+    return connection.execute(text(_ACCESS), {"first": first, "day": day}).all()
+
+
 def alerts(connection: Connection, book: IncidentBook, day: date) -> list[Alert]:
     """Return what was unusual on ``day`` (Asia/Shanghai), by staff id."""
     rules = book.unusual
-    values = {"day": day, "first": day - timedelta(days=rules.past_days)}
-    rows = connection.execute(text(_ACCESS), values).all()
+    rows = access(connection, day - timedelta(days=rules.past_days), day)
     found: list[Alert] = []
     for by, what in sorted({(row.by_whom, row.what) for row in rows}):
         mine = [row for row in rows if (row.by_whom, row.what) == (by, what)]
@@ -46,14 +54,27 @@ def alerts(connection: Connection, book: IncidentBook, day: date) -> list[Alert]
 
 
 def raise_alerts(inst: Installation, book: IncidentBook, owner: Owner, day: date) -> list[Alert]:
-    """Return the alerts of ``day`` and put them into the ledger once per day."""
+    """Return the alerts of ``day`` and put them into the ledger, once until there are more."""
+    names = load_rulebook(inst.settings.policy).figures
     with inst.store.begin("safehands_auditor", owner.id) as connection:
         found = alerts(connection, book, day)
-    if found:
-        with inst.store.begin(OFFICER, owner.id) as connection:
+    run = f"unusual-{day}"
+    with inst.store.begin(controller=owner.id) as connection:
+        before = connection.execute(text(_BEFORE), {"day": day, "run": run}).scalar() or 0
+        record_figure(
+            connection,
+            names,
+            owner,
+            "access.unusual_of_day",
+            len(found),
+            day=day,
+            run=run,
+            source="access_log",
+        )
+        if len(found) != before:
             told = [f"{a.by} {a.what} {a.rule} {a.number}/{a.limit}" for a in found]
             body = {"controller": owner.code, "day": day.isoformat(), "alerts": told}
-            journal.append(connection, "unusual_access", f"unusual-{day}", inst.clock(), body)
+            journal.append(connection, "unusual_access", run, inst.clock(), body)
     return found
 
 
@@ -82,11 +103,18 @@ def _of(rules: Unusual, by: str, what: str, today: list[Any], usual: float) -> l
     return found
 
 
+_BEFORE = (
+    "SELECT number FROM rule_figure WHERE name = 'access.unusual_of_day' AND day = :day"
+    " AND run = :run"
+)
 _ACCESS = (
     "SELECT by_whom, what, (at AT TIME ZONE 'Asia/Shanghai')::date AS day,"
     " extract(hour FROM at AT TIME ZONE 'Asia/Shanghai')::int AS hour, sum(number)::int AS number"
     " FROM (SELECT by_whom, action AS what, at, 1 AS number FROM access_log"
-    " UNION ALL SELECT by_whom, 'file', made_at, rows FROM disclosure) every"
+    " UNION ALL SELECT by_whom, 'file', made_at, rows FROM disclosure"
+    " UNION ALL SELECT e.by_whom, 'send_file', e.at, CAST(e.facts ->> 'messages' AS int)"
+    " FROM incident_event e JOIN incident i ON i.id = e.incident_id"
+    " WHERE e.kind = 'drafted' AND NOT i.drill) every"
     " WHERE (at AT TIME ZONE 'Asia/Shanghai')::date BETWEEN :first AND :day"
     " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
 )

@@ -23,7 +23,16 @@ from safehands.errors import BadInput
 from safehands.organisation.catalogue import Organisation
 from safehands.organisation.register import Row
 
-__all__ = ["COLUMNS", "digest_of", "read_sheet", "sheet_lines", "write_template"]
+__all__ = [
+    "COLUMNS",
+    "digest_of",
+    "heading",
+    "read_date",
+    "read_sheet",
+    "sheet_lines",
+    "write_lines",
+    "write_template",
+]
 
 COLUMNS: dict[str, tuple[str, str]] = {
     "owner": ("经营者", "owner"),
@@ -48,14 +57,22 @@ def write_template(path: Path, organisation: Organisation, owners: list[str], la
 
     Raises ``BadInput`` when the file exists or can't be written: a filled sheet is not lost.
     """
-    if path.exists():
-        raise BadInput("organisation.exists", file=safe_name(path.name))
     place = 0 if lang == "zh" else 1
     lines = [[names[place] for names in COLUMNS.values()]]
     for owner in owners:
         for name in (*organisation.kinds, *organisation.declarations):
             label = organisation.label(name, lang)
             lines.append([owner, name, label, "", "", "", "owner", "", ""])
+    write_lines(path, lines)
+
+
+def write_lines(path: Path, lines: list[list[str]]) -> None:
+    """Write a new sheet: CSV, or XLSX by the name's end.
+
+    Raises ``BadInput`` when the file exists or can't be written: a filled sheet is not lost.
+    """
+    if path.exists():
+        raise BadInput("organisation.exists", file=safe_name(path.name))
     try:
         path.write_bytes(_xlsx(lines) if path.suffix.lower() == ".xlsx" else _csv(lines))
     except OSError:
@@ -69,7 +86,7 @@ def read_sheet(path: Path, organisation: Organisation, today: date) -> list[Row]
     right: nothing is taken from a sheet with a mistake in it. No cell is quoted.
     """
     lines = list(sheet_lines(path))
-    head = _heading(path, lines[0]) if lines else {}
+    head = heading(path, lines[0], COLUMNS) if lines else {}
     if not {"kind", "date"} <= head.keys():
         raise BadInput("organisation.no_heading", file=safe_name(path.name))
     rows = []
@@ -132,12 +149,10 @@ class _Line:
         raise self._wrong("organisation.no_such_kind", "kind")
 
     def _date(self, column: str) -> date:
-        for form in _DATES:
-            try:
-                return datetime.strptime(self.cells.get(column, "")[:11].strip(), form).date()  # noqa: DTZ007
-            except ValueError:
-                continue
-        raise self._wrong("organisation.no_date", column)
+        found = read_date(self.cells.get(column, ""))
+        if found is None:
+            raise self._wrong("organisation.no_date", column)
+        return found
 
     def _number(self, kind: str) -> float:
         given = self.cells.get("number", "").casefold().replace(",", "")
@@ -176,12 +191,22 @@ class _Line:
         return BadInput(key, file=safe_name(self.path.name), row=self.number, column=f"{zh}/{en}")
 
 
-def _heading(path: Path, cells: list[str]) -> dict[str, int]:
+def read_date(cell: str) -> date | None:
+    """Return the day in a cell, in one of the usual ways to write it; ``None`` for none."""
+    for form in _DATES:
+        try:
+            return datetime.strptime(cell[:11].strip(), form).date()  # noqa: DTZ007
+        except ValueError:
+            continue
+    return None
+
+
+def heading(path: Path, cells: list[str], columns: Mapping[str, tuple[str, str]]) -> dict[str, int]:
     """Return the place of each known column. Raises ``BadInput`` when one stands twice."""
     found: dict[str, int] = {}
     for place, cell in enumerate(cells):
-        for name, words in COLUMNS.items():
-            if cell.strip().casefold() in {name, *words}:
+        for name, words in columns.items():
+            if cell.strip().casefold() in {word.casefold() for word in (name, *words)}:
                 if name in found:
                     raise BadInput("organisation.no_heading", file=safe_name(path.name))
                 found[name] = place
@@ -189,6 +214,7 @@ def _heading(path: Path, cells: list[str]) -> dict[str, int]:
 
 
 def sheet_lines(path: Path) -> Iterator[list[str]]:
+    """Yield the cells of CSV (UTF-8 or GB 18030) or XLSX as text. Raises ``BadInput``."""
     try:
         content = path.read_bytes()
         if path.suffix.lower() == ".xlsx":

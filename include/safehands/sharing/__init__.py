@@ -21,7 +21,7 @@ from safehands.sharing.agreements import (
 )
 from safehands.sharing.disclose import Disclosed, disclose
 from safehands.sharing.plan import Plan, plan
-from safehands.sharing.recall import Recall, acknowledge, recall, recalls
+from safehands.sharing.recall import Recall, acknowledge, recall, recall_everything, recalls
 from safehands.sharing.register import Line, disclosures
 from safehands.sharing.trace import trace
 
@@ -41,6 +41,7 @@ __all__ = [
     "load_share_book",
     "plan",
     "recall",
+    "recall_everything",
     "recalls",
     "trace",
 ]

@@ -31,7 +31,7 @@ from safehands.sharing.agreements import Agreement, ShareBook, digest_of
 from safehands.sharing.plan import Plan, Request, plan
 from safehands.store import lock
 from safehands.store.register import Owner
-from safehands.vault.access import OFFICER, check_staff
+from safehands.vault.access import OFFICER, check_open, check_staff
 
 __all__ = ["Disclosed", "disclose", "sheet"]
 
@@ -70,6 +70,7 @@ def disclose(
     owner, now = owner_of(inst, request.owner), inst.clock()
     domain = open_domain(inst.provider, owner.code, request.agreement, make=True)
     with inst.store.begin(OFFICER, owner.id) as connection:
+        check_open(connection, by)
         # The year's count of people abroad holds only while nobody else adds to it.
         lock(connection, f"safehands.disclose.{owner.id}")
         before = connection.execute(text(_ONCE), {"once": once}).first() if once else None

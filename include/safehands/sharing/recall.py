@@ -26,9 +26,9 @@ from safehands.notices import load_consent_book
 from safehands.organisation import owner_of
 from safehands.sharing.agreements import ShareBook
 from safehands.store.register import Owner
-from safehands.vault.access import OFFICER, check_staff
+from safehands.vault.access import OFFICER, check_open, check_staff
 
-__all__ = ["Recall", "acknowledge", "recall", "recalls"]
+__all__ = ["Recall", "acknowledge", "recall", "recall_everything", "recalls"]
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,24 @@ def recall(
     if agreement not in book.agreements:
         raise GateClosed("sharing.no_agreement", agreement=agreement[:41], owner=owner)
     with inst.store.begin(OFFICER, known.id) as connection:
+        check_open(connection, by)
         values = {"code": agreement, "at": now}
         rows = connection.execute(text(_SEND), values).all()
         if not rows:
             raise GateClosed("sharing.nothing_due", agreement=agreement)
         _keep(connection, known, "recall", agreement, len(rows), by, now)
         return _file(inst, book, agreement, rows, now)
+
+
+def recall_everything(inst: Installation, owner: Owner, codes: Sequence[str]) -> list[str]:
+    """Make all that was given under ``codes`` due, as after a leak; return which have anything.
+
+    What was given before stays due until it is acknowledged, whatever becomes of the incident.
+    """
+    now = inst.clock()
+    with inst.store.begin(OFFICER, owner.id) as connection:
+        connection.execute(text(_ENDED), {"codes": list(codes), "at": now})
+        return [row[0] for row in connection.execute(text(_OPEN)) if row[1] and row[0] in codes]
 
 
 def acknowledge(inst: Installation, owner: str, agreement: str, by: str, evidence: str) -> int:

@@ -27,6 +27,7 @@ __all__ = [
     "OFFICER",
     "Access",
     "check_access",
+    "check_open",
     "check_staff",
     "covered",
     "find_owner",
@@ -82,6 +83,12 @@ def check_staff(by: str) -> None:
         raise AccessRefused("vault.staff_id")
 
 
+def check_open(connection: Connection, by: str) -> None:
+    """Raise ``AccessRefused`` for a staff id whose access the bound owner revoked."""
+    if connection.execute(text(_BARRED), {"by": by.lower()}).scalar() == "revoke_access":
+        raise AccessRefused("vault.revoked")
+
+
 def find_owner(store: Store, code: str) -> Owner:
     """Return the owner ``code`` as the officer sees it. Raises ``AccessRefused`` if unknown."""
     query = text("SELECT id, code, name FROM controller WHERE code = :code")
@@ -111,7 +118,11 @@ def note(
 
     The log holds the subject id until the person is erased; the ledger, from which nothing can be
     removed, never does: it names the log's row.
+
+    Raises ``AccessRefused`` for a staff id whose access was revoked; the caller's transaction is
+    undone with it, so that nothing was opened.
     """
+    check_open(connection, access.by)
     shown = ",".join(fields)
     values = {
         "controller": owner.id,
@@ -148,4 +159,10 @@ def _serves(policy: Policy, name: str, purpose: str) -> bool:
 _LOG = (
     "INSERT INTO access_log (controller_id, subject_id, action, purpose, fields, by_whom, at)"
     " VALUES (:controller, :subject, :action, :purpose, :fields, :by, :at) RETURNING id"
+)
+_BARRED = (
+    "SELECT e.name FROM incident_event e JOIN incident i ON i.id = e.incident_id"
+    " WHERE NOT i.drill AND e.kind = 'done' AND e.name IN ('revoke_access', 'restore_access')"
+    " AND e.facts @> jsonb_build_object('staff', jsonb_build_array(CAST(:by AS text)))"
+    " ORDER BY e.id DESC LIMIT 1"
 )
