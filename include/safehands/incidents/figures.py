@@ -1,7 +1,7 @@
 """What the rule book, the gates and the pages want to know of sharing and incidents.
 
-``incident_figures`` records counts every day (the DAG ``tick``); ``incident_numbers`` returns what a
-page shows, as counts and names of policy alone: no staff id, no person.
+``incident_figures`` records counts every day (the DAG ``tick``); ``incident_numbers`` returns
+what a page shows, as counts and names of policy alone: no staff id, no person.
 """
 
 from __future__ import annotations
