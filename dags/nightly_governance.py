@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task_group
 
+from safehands_airflow.alerting import NIGHT_DEADLINE
 from safehands_airflow.assets import BACKUP, REPORT, STORE
 from safehands_airflow.notices import notify_failure
 from safehands_airflow.operators import PLAN, StepOperator
@@ -65,6 +66,7 @@ PARAMS = {
     tags=["safehands", "nightly"],
     params=PARAMS,
     default_args=EVERY_TASK,
+    deadline=NIGHT_DEADLINE,
 )
 def nightly_governance() -> None:
     """Plan, govern every shard, then look after the store as a whole."""

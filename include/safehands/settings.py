@@ -32,6 +32,7 @@ VARIABLES: dict[str, str] = {
     "SAFEHANDS_BACKUPS_REGION": "region of the bucket: one that policy lists",
     "SAFEHANDS_BACKUPS_ENDPOINT": "end point of an S3-compatible store that policy declares",
     "SAFEHANDS_REPORTS": "folder of the nightly reports",
+    "SAFEHANDS_CHANNELS": "address book of alerts, mode 0600: e-mail and webhooks, a secret",
     "SAFEHANDS_POLICY": "folder of the policy files",
     "SAFEHANDS_EXPECTATIONS": "folder of the Great Expectations suites",
     "SAFEHANDS_LANG": "zh or en: the language of messages",
@@ -92,6 +93,7 @@ class Settings:
     reports: Path
     policy: Path
     expectations: Path
+    channels: Path
     database_url: str = field(default="", repr=False)
     lang: str = "zh"
     shard_megabytes: int = 48
@@ -140,6 +142,7 @@ class Settings:
             reports=_path(get("reports", str(home / "reports"))),
             policy=_path(get("policy", str(PROJECT / "include" / "policy"))),
             expectations=_path(get("expectations", str(PROJECT / "expectations"))),
+            channels=_path(get("channels", str(home / "channels.yaml"))),
             database_url=get("database_url", ""),
             lang=_choice("SAFEHANDS_LANG", get("lang", _system_language(environ)), LANGUAGES),
             shard_megabytes=_number("SAFEHANDS_SHARD_MEGABYTES", get("shard_megabytes", "48")),

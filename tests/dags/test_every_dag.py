@@ -14,6 +14,7 @@ from safehands.handover.request import HandoverRequest
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 IDS = {
+    "alerts",
     "disclosure",
     "incident_response",
     "nightly_governance",
@@ -24,6 +25,7 @@ IDS = {
     "tick",
 }
 FORMS = {
+    "alerts": {"business_date"},
     "disclosure": {
         "agreement",
         "owner",

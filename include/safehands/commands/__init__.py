@@ -34,6 +34,7 @@ GROUPS: dict[str, str] = {
     "complaint": "complaint",
     "handover": "handover",
     "transfer": "transfer",
+    "alerts": "alerts",
     "table": "table",
     "inspect": "inspect",
 }
