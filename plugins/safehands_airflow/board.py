@@ -1,7 +1,7 @@
 """The folder of notices: what is told when a task failed for good; never a value.
 
 A notice is one JSON file in ``<home>/notices/`` (0600); its format is told in
-``safehands.alerts.failures``. The name is made from DAG, night, step and shard: the same failure
+``safehands.failures``. The name is made from DAG, night, step and shard: the same failure
 on the next try replaces its notice.
 This module does without Airflow, so that notices can be read where Airflow is not set up.
 """
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safehands.alerts.failures import FORMAT, notices, notices_folder
+from safehands.failures import FORMAT, notices, notices_folder
 from safehands.settings import Settings
 
 __all__ = ["FORMAT", "notices_of", "post"]

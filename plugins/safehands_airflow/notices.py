@@ -13,8 +13,8 @@ from typing import Any
 
 from airflow.sdk import Context
 
-from safehands.alerts.failures import runbook_of
 from safehands.errors import SafehandsError, StepFailed
+from safehands.failures import runbook_of
 from safehands.messages import LANGUAGES, say
 from safehands.settings import Settings
 from safehands_airflow import board

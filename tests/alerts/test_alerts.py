@@ -17,9 +17,9 @@ from sqlalchemy import text
 
 from nights import BUSINESS_DATE, NOW
 from safehands.alerts import Found, find, load_alert_book, pending, read_channels, tell, tell_now
-from safehands.alerts.failures import FORMAT, notices_folder
 from safehands.alerts.queue import unclaimed
 from safehands.errors import PolicyError, SetupProblem, StepFailed
+from safehands.failures import FORMAT, notices_folder
 from safehands.installation import Installation
 from safehands.messages import LANGUAGES, catalogue
 
@@ -145,6 +145,7 @@ SENDER = """
 import json, sys
 from pathlib import Path
 from safehands.alerts import Found, tell_now
+from safehands.failures import FORMAT, notices_folder
 from safehands.installation import open_installation
 from safehands.settings import Settings
 from nights import fixed_clock
@@ -321,7 +322,8 @@ def test_a_hand_overs_window_is_announced_and_its_end(inst: Installation) -> Non
     admin(
         inst,
         "INSERT INTO handover_event (handover_id, controller_id, kind, key, facts, at)"
-        " VALUES (:id, :owner, 'state', 'noticed', jsonb_build_object('until', :until), now())",
+        " VALUES (:id, :owner, 'state', 'noticed',"
+        " jsonb_build_object('until', CAST(:until AS text)), now())",
         until=BUSINESS_DATE.isoformat(),
         **values,
     )

@@ -1,44 +1,22 @@
-"""Failures of tasks, as the notices in ``<home>/notices/`` tell them.
-
-A notice is one JSON file (0600). Format::
-
-    {"format": "safehands-notice/1", "dag": …, "night": …, "airflow_run": …, "step": …,
-     "shard": …, "exit_code": …, "at": …, "zh": …, "en": …, "todo": {"zh": …, "en": …}}
-
-Whoever runs the steps writes them (in Airflow: ``safehands_airflow.board``).
-"""
+"""Failures of tasks, as their notices tell them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 from safehands.alerts.found import Found, Value
+from safehands.failures import notices, runbook_of
 from safehands.settings import Settings
 
-__all__ = ["FORMAT", "OWN_DAG", "failure", "failures", "notices", "notices_folder", "runbook_of"]
+__all__ = ["OWN_DAG", "failure", "failures"]
 
-FORMAT = "safehands-notice/1"
 OWN_DAG = "alerts"
 """What sends alerts does not tell of its own failure: it could not."""
 
 _GATES = (30, 31)
 """Exit codes of a closed gate (``errors``)."""
-
-
-def notices_folder(settings: Settings) -> Path:
-    """Return the folder of the notices."""
-    return settings.home / "notices"
-
-
-def notices(settings: Settings) -> list[dict[str, Any]]:
-    """Return all notices, oldest first."""
-    paths = notices_folder(settings).glob("[!.]*.json")
-    found: list[dict[str, Any]] = [json.loads(p.read_text(encoding="utf-8")) for p in paths]
-    return sorted(found, key=lambda notice: str(notice["at"]))
 
 
 def failures(settings: Settings, day: date, days: int) -> list[Found]:
@@ -66,8 +44,3 @@ def failure(notice: Mapping[str, Any]) -> Found:
     kind = "gate_failed" if code in _GATES else "task_failed"
     key = "/".join((dag, str(notice["night"]), str(notice["step"]), shard, str(code)))
     return Found(kind, key, params, f"runbook/{runbook_of(dag)}.md")
-
-
-def runbook_of(dag: str) -> str:
-    """Return the name of the run-book of ``dag``."""
-    return "nightly" if dag == "nightly_governance" else dag
