@@ -50,6 +50,7 @@ SECRETS: dict[str, str] = {
     "SAFEHANDS_ROOT_KEY": "the root key, base64 of 32 bytes, for env:",
     "SAFEHANDS_ROOT_KEY_NEXT": "the next root key while it is rotated, for env:",
     "SAFEHANDS_VAULT_TOKEN": "the token for HashiCorp Vault",
+    "SAFEHANDS_METRICS_TOKEN": "the token of who scrapes the metrics, 24 characters or more",
 }
 """Variables that hold a secret: read through ``Settings.secret`` at the moment they are needed."""
 

@@ -11,13 +11,13 @@ from fastapi import APIRouter, Depends, FastAPI
 from fastapi.responses import RedirectResponse, Response
 
 from safehands.dashboards import DETAILS, WHOLE, style
-from safehands_airflow import desk, verifying
+from safehands_airflow import desk, metering, verifying
 from safehands_airflow.seat import SAFE, Seat, reader
 from safehands_airflow.showing import shown
 
 __all__ = ["ROUTERS", "app"]
 
-ROUTERS: tuple[APIRouter, ...] = (desk.router, verifying.router)
+ROUTERS: tuple[APIRouter, ...] = (desk.router, verifying.router, metering.router)
 
 app = FastAPI(title="Safehands", docs_url=None, redoc_url=None, openapi_url=None)
 

@@ -35,6 +35,7 @@ GROUPS: dict[str, str] = {
     "handover": "handover",
     "transfer": "transfer",
     "alerts": "alerts",
+    "metrics": "metrics",
     "table": "table",
     "inspect": "inspect",
 }

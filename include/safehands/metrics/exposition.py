@@ -21,7 +21,8 @@ CONTENT_TYPE: str = open_exposition.CONTENT_TYPE_LATEST
 
 def openmetrics(connection: Connection) -> bytes:
     """Return the gauges in the OpenMetrics text format (ends with ``# EOF``)."""
-    return open_exposition.generate_latest(_registry(connection))
+    made: bytes = open_exposition.generate_latest(_registry(connection))  # type: ignore[no-untyped-call]
+    return made
 
 
 def textfile(connection: Connection) -> bytes:

@@ -31,7 +31,9 @@ def measure(connection: Connection) -> Iterator[tuple[Gauge, list[Sample]]]:
     """Yield each gauge with its samples; one without evidence has none."""
     for gauge in GAUGES:
         rows = connection.execute(text(gauge.query)).all()
-        found = [(tuple(str(v) for v in row[:-1]), float(row[-1])) for row in rows if row[-1] is not None]
+        found = [
+            (tuple(str(v) for v in row[:-1]), float(row[-1])) for row in rows if row[-1] is not None
+        ]
         yield gauge, found
 
 
