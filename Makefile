@@ -13,6 +13,8 @@ JOBS ?= 2
 SERVER ?=
 # More for pytest: make test ARGS="tests/ledger -x"
 ARGS ?=
+# One transfer mode for make handover; empty: all five.
+MODE ?=
 
 # `make nightly LANG=zh` chooses the language of messages; the machine's locale stays as it is.
 ifeq ($(origin LANG),command line)
@@ -21,7 +23,7 @@ override LANG := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly up down test test-served check bench configuration torture clean
+.PHONY: help setup nightly handover up down test test-served check bench configuration torture clean
 
 help: ## list the targets
 	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
@@ -32,6 +34,9 @@ setup: ## make the environment in .venv, once per lock file
 
 nightly: setup ## one night: the sample's, or LANDING's
 	@$(RUN) -m safehands_airflow.nightly --landing "$(LANDING)" --date "$(DATE)"
+
+handover: setup ## play a hand-over on made-up stations, in every mode (MODE=asset_deal for one)
+	@$(VENV)/bin/safehands handover play $(if $(MODE),--mode $(MODE))
 
 up: setup ## start Airflow on 127.0.0.1 (SAFEHANDS_PORT, 28080)
 	@$(RUN) -m safehands_airflow.launcher up

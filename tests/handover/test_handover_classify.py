@@ -105,8 +105,9 @@ def test_a_succession_moves_everybody_who_is_told_unless_the_purpose_changes(dea
         "silent",
         "both",
         "waiting",
-        "dormant",
     }
+    # Whose number is masked by now could neither be recognised nor answered by the successor.
+    assert found["dormant"] == "dormant"
     deal.answer(asked, no="refused")
     assert classes(deal, asked)["no"] == "refused"
 

@@ -130,7 +130,10 @@ def test_the_send_file_opens_for_the_gateway_alone_and_skips_who_refused(
     deal: Deal, tmp_path: Path
 ) -> None:
     gateway = pyrage.x25519.Identity.generate()
-    asked = assessed(deal, gateway_agreement=PROOF, gateway_key=str(gateway.to_public()))
+    papers = equip(deal.inst, "A", deal.inst.settings.home / "papers", BUSINESS_DATE)
+    agreement = papers["processor_agreement"]
+    asked = assessed(deal, gateway_agreement=agreement, gateway_key=str(gateway.to_public()))
+    assess_for(deal.inst, "A", "entrusting", agreement[:16], BUSINESS_DATE)
     deal.answer(asked, no="refused")
     done = notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
     assert notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW) == done
@@ -149,6 +152,21 @@ def test_the_send_file_opens_for_the_gateway_alone_and_skips_who_refused(
     close_window(deal.inst, asked.id, LATER, NOW)
     made = write_report(deal.inst, asked.id, NOW)
     assert made["identity"]["subject"]["classes"]["unreachable"] == 1
+
+
+@pytest.mark.parametrize("lacks", ["agreement", "assessment"])
+def test_a_digest_alone_makes_no_send_file(deal: Deal, lacks: str) -> None:
+    gateway = str(pyrage.x25519.Identity.generate().to_public())
+    papers = equip(deal.inst, "A", deal.inst.settings.home / "papers", BUSINESS_DATE)
+    agreement = PROOF if lacks == "agreement" else papers["processor_agreement"]
+    if lacks == "agreement":
+        assess_for(deal.inst, "A", "entrusting", agreement[:16], BUSINESS_DATE)
+    asked = deal.ask(gateway_agreement=agreement, gateway_key=gateway)
+    made = assess(deal.inst, asked, "wang.li", BUSINESS_DATE, NOW)
+    assert "gateway_in_force" in made["missing"]
+    done = notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
+    assert (done["file"], done["lines"]) == ("", 0)
+    assert not (folder_of(deal.inst, asked.id) / "send.csv.age").exists()
 
 
 def test_answers_are_read_once_refusals_block_at_once_and_silence_is_no(

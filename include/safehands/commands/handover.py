@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +29,8 @@ _ENGINE = "safehands.commands.transfer"
 
 def command(lang: str) -> click.Command:
     """Return the command group ``handover``."""
+    from safehands.handover.state import MODES
+
     group = click.Group("handover", help=say("cli.handover", lang))
     by = click.Option(["--by"], required=True, help=say("cli.vault.option.by", lang))
     file = click.Argument(["file"], type=_FILE)
@@ -51,6 +54,7 @@ def command(lang: str) -> click.Command:
         "report": (_report, (number, as_json)),
         "abort": (_abort, (number, by, reason)),
         "tick": (_tick, (as_json,)),
+        "play": (_play, (_option(lang, "mode", type=click.Choice(MODES)), _option(lang, "folder"))),
     }
     for name, (work, params) in members.items():
         group.add_command(leaf(name, lang, f"cli.handover.{name}", work, *params))
@@ -270,3 +274,13 @@ def _tick(call: Call, as_json: bool) -> None:
         now = inst.clock()
         found = guard.guarded("handover", lambda: tick(inst, call.day, now))
     _show(call, found, as_json)
+
+
+def _play(call: Call, mode: Any, folder: str | None) -> None:
+    from safehands.play.telling import play
+    from safehands.settings import PROJECT
+
+    where = Path(folder).expanduser().absolute() if folder else PROJECT / ".safehands-play"
+    # The play begins so many days ago that it ends today.
+    first = call.day - timedelta(days=19)
+    play(where, first, call.settings.lang, call.line, (mode,) if mode else ())

@@ -188,6 +188,7 @@ SELECT s.controller_id, s.subject_id, CASE
     WHEN :mode = 'closure' THEN 'expired'
     WHEN w.subject_id IS NULL
         AND (s.last_seen AT TIME ZONE 'Asia/Shanghai')::date < CAST(:dormant AS date) THEN 'dormant'
+    WHEN s.detail <> 0 THEN 'dormant'
     WHEN a.kind = 'granted' THEN 'transferred'
     WHEN :mode = 'statutory_succession' AND :same THEN 'transferred'
     WHEN e.subject_id IS NOT NULL THEN 'served_elsewhere'

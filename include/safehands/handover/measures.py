@@ -114,7 +114,9 @@ entrusted AS (SELECT count(*) AS rows FROM parcel p
             WHERE r.controller_id = p.controller_id AND r.dataset = 'parcels'
             AND r.role = 'entrusted'))
         AND NOT EXISTS (SELECT FROM handover h WHERE h.handover_id = :id
-            AND coalesce(h.request ->> 'handler_confirmation', '') <> ''))
+            AND coalesce(h.request ->> 'handler_confirmation', '') <> '')
+        AND NOT EXISTS (SELECT FROM handover_event e WHERE e.handover_id = :id
+            AND e.kind = 'paper' AND e.key = 'handler_confirmation'))
 SELECT
     (SELECT count(*) FROM moves WHERE subject_id NOT IN (SELECT subject_id FROM may))
         AS without_basis,

@@ -21,7 +21,7 @@ from safehands.handover.classify import campaign
 from safehands.handover.opening import Asked, known, people
 from safehands.handover.pages import folder_of, keep, page
 from safehands.handover.plan import figures
-from safehands.handover.sending import send_file
+from safehands.handover.sending import in_force, send_file
 from safehands.handover.state import advance, events, following, load
 from safehands.installation import Installation
 from safehands.ledger import canonical_json
@@ -128,7 +128,10 @@ def _send(
             connection.execute(text(_TOLD), {"id": asked.id, "stations": _ids(asked)}).scalars()
         )
     counts = {"people": len(told), "lines": 0, "not_asked": 0, "file": "", "sha256": ""}
-    if "sms" not in request.channels or not (request.gateway_agreement and request.gateway_key):
+    agreement = request.gateway_agreement
+    if "sms" not in request.channels or not request.gateway_key:
+        return counts
+    if not in_force(inst, asked.seller, agreement, day):
         return counts
     told, skipped = _askable(inst, asked, told, day) if document["asks"] else (told, 0)
     message = " / ".join(_sms(document, lang) for lang in LANGUAGES)

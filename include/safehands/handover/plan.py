@@ -22,6 +22,7 @@ from safehands.handover.opening import Asked, open_handover, people, scope_of
 from safehands.handover.pages import folder_of, keep
 from safehands.handover.planpage import plan_page
 from safehands.handover.request import TERMS
+from safehands.handover.sending import in_force
 from safehands.handover.state import advance, load, note
 from safehands.handover.transferpolicy import (
     TransferPolicy,
@@ -105,7 +106,7 @@ def plan(inst: Installation, asked: Asked, day: date) -> dict[str, Any]:
         },
         "stays": sorted(rules.stays),
         "never": list(rules.excluded),
-        "missing": _missing(asked),
+        "missing": _missing(inst, asked, day),
         "blocked_by": sorted({item.id for item in verdict.blockers}),
     }
 
@@ -198,7 +199,7 @@ def _lanes(asked: Asked) -> list[dict[str, str]]:
     return found
 
 
-def _missing(asked: Asked) -> list[str]:
+def _missing(inst: Installation, asked: Asked, day: date) -> list[str]:
     """Return what has to be brought yet, as keys of sentences."""
     request, mode, lacking = asked.request, asked.mode, []
     moves = mode in ("asset_deal", "statutory_succession")
@@ -217,6 +218,9 @@ def _missing(asked: Asked) -> list[str]:
         lacking.append("handler_confirmation")
     if "sms" in request.channels and not (request.gateway_agreement and request.gateway_key):
         lacking.append("gateway_agreement")
+    elif "sms" in request.channels:
+        if not in_force(inst, asked.seller, request.gateway_agreement, day):
+            lacking.append("gateway_in_force")
     return lacking
 
 

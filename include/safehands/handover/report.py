@@ -7,7 +7,7 @@ edition shows no count between one and nine: nobody is singled out by it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -30,18 +30,22 @@ LEAST = 10
 
 
 def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, Any]:
-    """Return the report as JSON. The identity is that of ``answered``, or of now before that."""
+    """Return the report as JSON.
+
+    The identity is the one that was last fixed (reconciled, cut over, answered), or of now before
+    that. In a share deal everything stays where it is.
+    """
     handover, asked = known(inst, handover_id)
     with inst.store.begin() as connection:
         happened = events(connection, handover_id)
-    fixed = [e["facts"].get("tables") for e in happened if e["key"] == "answered"]
-    if fixed and fixed[0]:
-        tables: dict[str, dict[str, int]] = fixed[0]
-    else:
+    tables = _fixed(happened)
+    if tables is None:
         day = now.astimezone(SHANGHAI).date()
         with people(inst, asked) as connection:
-            found = counts(connection, scope_of(asked, inst, day))
-        tables = {t: {n: k for n, k in one.items() if k} for t, one in found.items()}
+            tables = counts(connection, scope_of(asked, inst, day))
+    if handover.mode == "share_deal":
+        tables = {t: {"unchanged": sum(one.values())} for t, one in tables.items()}
+    tables = {t: {n: k for n, k in one.items() if k} for t, one in tables.items()}
     return {
         "handover": str(handover_id),
         "mode": handover.mode,
@@ -61,6 +65,20 @@ def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, An
             for one in happened
         ],
     }
+
+
+def _fixed(happened: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]] | None:
+    """Return the newest identity that a step has fixed: at reconciliation, cut-over or answers."""
+    passed = {one["key"]: one["facts"] for one in happened if one["kind"] == "state"}
+    for key, name in (
+        ("reconciled", "classes"),
+        ("cut_over", "held_before"),
+        ("answered", "tables"),
+    ):
+        found: dict[str, dict[str, int]] | None = passed.get(key, {}).get(name)
+        if found:
+            return found
+    return None
 
 
 def external(made: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,16 +11,21 @@ import csv
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from safehands.handover.classify import reference
+from safehands.installation import Installation
 from safehands.keys import KeyRing
 from safehands.keys.age import encrypt
+from safehands.organisation.register import entries
+from safehands.pipia import current
+from safehands.store.register import Owner
 from safehands.vault.record import FULL, KIND, opened
 
-__all__ = ["Sealed", "send_file"]
+__all__ = ["Sealed", "in_force", "send_file"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,25 @@ class Sealed:
 
     data: bytes
     lines: int
+
+
+def in_force(inst: Installation, owner: Owner, agreement: str, day: date) -> bool:
+    """Say whether the gateway may have a file: its agreement registered, its assessment signed.
+
+    ``agreement``: SHA-256 of the document; the evidence of the kind ``processor_agreement`` with
+    this digest has to count on ``day``, and an impact assessment for ``entrusting`` with the first
+    16 digits as its scope has to be in force (PIPL 21, 55; 网络数据安全管理条例 12).
+    """
+    registered = any(
+        one.owner == owner.code
+        and one.kind == "processor_agreement"
+        and one.file_digest == agreement
+        and one.valid_on(day)
+        for one in entries(inst, day)
+    )
+    with inst.store.begin(controller=owner.id) as connection:
+        assessed = current(connection, owner.id, "entrusting", day, agreement[:16])
+    return bool(agreement) and registered and assessed is not None and assessed.acceptable
 
 
 def send_file(

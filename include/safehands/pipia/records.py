@@ -148,13 +148,16 @@ def answer(
     assessor: str,
     note: str,
     day: date,
+    seen: Opened | None = None,
 ) -> None:
     """Record a named person's judgement with the numbers it was made on.
+
+    ``seen``: what that person looks at, when several questions are answered at one sitting.
 
     Raises ``PolicyError`` for a question that isn't asked or isn't a judgement, a choice off its
     scale, no name, or an assessment that is signed.
     """
-    seen = look(inst, case, day)
+    seen = seen or look(inst, case, day)
     asked = seen.questions.one(question, case.form)
     if case.signed is not None:
         raise PolicyError("pipia.signed_already", number=str(case.pipia_id))

@@ -101,9 +101,10 @@ def assess_for(
     """
     assert occasion in get_args(pipia.OccasionName)
     case = pipia.start(inst, owner, occasion, day, scope)
-    for one in pipia.look(inst, case, day).answers.values():
+    seen = pipia.look(inst, case, day)
+    for one in seen.answers.values():
         asked: Any = one.question
         if asked.is_judgement:
             choice = 1 if 1 in asked.choices else min(asked.choices)
-            pipia.answer(inst, case, one.name, choice, STAFF, "虚构 / invented", day)
+            pipia.answer(inst, case, one.name, choice, STAFF, "虚构 / invented", day, seen)
     return pipia.sign(inst, case, STAFF, day)
