@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag
 
 from safehands_airflow.handover import HandoverOperator
@@ -45,8 +46,13 @@ PARAMS = {
     default_args=EVERY_TASK,
 )
 def tick() -> None:
-    """Make the transitions that are due, and end: nothing waits in a run."""
-    HandoverOperator(task_id="advance", work="tick")
+    """Make the transitions that are due, start the approvals that are, and end."""
+    advance = HandoverOperator(task_id="advance", work="tick")
+    due = HandoverOperator(task_id="due", work="due")
+    ask = TriggerDagRunOperator.partial(
+        task_id="ask", trigger_dag_id="handover_approval", skip_when_already_exists=True
+    ).expand_kwargs(due.output)
+    advance >> due >> ask
     WatchOperator(task_id="watch")
 
 

@@ -23,9 +23,24 @@ if TYPE_CHECKING:
 
 __all__ = ["HandoverOperator", "form"]
 
-Task = Literal["tick", "plan", "notify"]
+Task = Literal["tick", "due", "plan", "notify"]
 
-_SECTION = "移交申请 / The request"
+_SECTIONS: dict[str, tuple[str, ...]] = {
+    "1 谁移交给谁 / 1 Who hands over what to whom": (
+        *("stations", "seller", "buyer", "buyer_name", "buyer_contact", "buyer_people"),
+    ),
+    "2 转让方式与证明 / 2 Mode and its proof": (
+        *("transfer_mode", "proof", "proof_digest", "handler_confirmation"),
+    ),
+    "3 何时 / 3 When": ("effective_on", "closing_evidence"),
+    "4 告知客户 / 4 Telling people": (
+        *("buyer_purposes", "channels", "window_days", "gateway_agreement", "gateway_key"),
+    ),
+    "5 协议与钥匙 / 5 Agreement and key": (
+        *("buyer_key", "agreement", "agreement_terms", "agreement_until"),
+    ),
+    "6 谁批准 / 6 Who approves": ("seller_approver", "buyer_approver", "dry_run"),
+}
 
 
 def form() -> dict[str, Param]:
@@ -35,6 +50,9 @@ def form() -> dict[str, Param]:
 
 class HandoverOperator(BaseOperator):
     """Do ``tick`` for every open hand-over, or ``plan`` or ``notify`` for the form's request.
+
+    ``due`` returns which hand-overs wait for an approval, as runs of ``handover_approval`` to
+    start: at most one a week for each.
 
     Errors: ``NightProblem`` (not retried) or ``safehands.errors.StepFailed`` (retried), both
     without any text of a foreign error.
@@ -46,7 +64,7 @@ class HandoverOperator(BaseOperator):
         super().__init__(**kwargs)
         self.work = work
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> Any:
         """Open the installation, do the work, close the installation."""
         try:
             return guard.guarded("handover", lambda: self._do(context))
@@ -55,13 +73,15 @@ class HandoverOperator(BaseOperator):
         # Raised outside the handler, so that nothing hangs on it as context.
         raise problem if problem.retryable else NightProblem(problem)
 
-    def _do(self, context: Context) -> dict[str, Any]:
+    def _do(self, context: Context) -> Any:
         from safehands.installation import open_installation
 
         inst = open_installation(Settings.read(os.environ), lambda: datetime.now(UTC))
         try:
             if self.work == "tick":
                 return _tick(inst, business_date(context))
+            if self.work == "due":
+                return _due(inst, business_date(context))
             return _request(inst, self.work, context)
         finally:
             inst.close()
@@ -71,6 +91,16 @@ def _tick(inst: Installation, day: date) -> dict[str, Any]:
     from safehands.handover.tick import tick
 
     return dict(tick(inst, day, inst.clock()))
+
+
+def _due(inst: Installation, day: date) -> list[dict[str, Any]]:
+    from safehands.handover.tick import unapproved
+
+    week = day.strftime("%G-W%V")
+    return [
+        {"conf": {"handover": str(one)}, "trigger_run_id": f"approval-{one}-{week}"}
+        for one in unapproved(inst, day)
+    ]
 
 
 def _request(inst: Installation, work: str, context: Context) -> dict[str, Any]:
@@ -103,16 +133,33 @@ def _request(inst: Installation, work: str, context: Context) -> dict[str, Any]:
 def _param(name: str) -> Param:
     field = HandoverRequest.model_fields[name]
     zh, _, en = (field.description or name).partition(" / ")
-    texts: dict[str, Any] = {"title": f"{zh} / {name}", "description": f"{zh}。 {en}."}
+    example = (field.examples or [""])[0]
+    shown = (f" 例：{example}。", f" E.g. {example}.") if example else ("", "")
+    texts: dict[str, Any] = {
+        "title": f"{zh.split('；')[0].split('（')[0]} / {name}",
+        "description": f"{zh}。{shown[0]} {en}.{shown[1]}",
+    }
     given = None if field.is_required() else field.default
     schema: dict[str, Any] = {"type": ["null", "string"]}
     if isinstance(given, tuple) or get_origin(field.annotation) is tuple:
         given = list(given or ())
-        schema = {"type": "array", "items": {"type": "string"}}
+        schema = {"type": "array", "items": {"type": "string"}, **_choices(field.annotation)}
     elif isinstance(given, bool):
         schema = {"type": "boolean"}
     elif isinstance(given, int):
         schema = {"type": "integer", "minimum": 0}
     elif get_origin(field.annotation) is Literal:
         schema = {"type": "string", "enum": list(get_args(field.annotation))}
-    return Param(given, section=_SECTION, **schema, **texts)
+    elif name == "effective_on":
+        schema = {"type": ["null", "string"], "format": "date"}
+    return Param(given, section=_section(name), **schema, **texts)
+
+
+def _choices(annotation: Any) -> dict[str, Any]:
+    """Offer the words of a list of literals; the form shows them as boxes to choose from."""
+    [inner, *_] = get_args(annotation)
+    return {"examples": list(get_args(inner))} if get_origin(inner) is Literal else {}
+
+
+def _section(name: str) -> str:
+    return next(title for title, names in _SECTIONS.items() if name in names)

@@ -28,9 +28,16 @@ class Answers:
         self.dag, self.answers, self.user = dag, answers, user
         self.given: list[tuple[str, int]] = []
         self.asked: list[dict[str, Any]] = []
+        self.others: dict[str, Any] = {}
 
     def follow(self, over: Event) -> None:
         client, seen, begun = _client(self.user), {}, monotonic()
+        self.others = {
+            one["as"]: _client(one["as"])
+            for given in self.answers.values()
+            for one in given
+            if "as" in one
+        }
         path = f"/api/v2/dags/{self.dag}/dagRuns/~/hitlDetails?response_received=false"
         while not over.wait(_LOOK):
             if monotonic() - begun > _LIMIT:
@@ -51,7 +58,9 @@ class Answers:
             return
         place = f"/api/v2/dags/{self.dag}/dagRuns/{ti['dag_run_id']}/taskInstances"
         where = f"{place}/{ti['task_id']}/{ti['map_index']}/hitlDetails"
-        done = client.patch(where, json=waiting.pop(0))
+        given = dict(waiting.pop(0))
+        client = self.others.get(given.pop("as", ""), client)
+        done = client.patch(where, json=given)
         self.given.append((ti["task_id"], done.status_code))
         if done.status_code != 200:
             _fail(self.dag)
@@ -62,7 +71,7 @@ def answering(dag: str, user: str = "admin", **answers: Any) -> Iterator[Answers
     """Answer the tasks named: each one answer, or a list of them, in turn.
 
     An answer is ``{"chosen_options": [...], "params_input": {...}}``; every param of the form has
-    to be in it.
+    to be in it. With ``as`` it is that user's, and not ``user``'s.
     """
     listed = {k: list(v) if isinstance(v, list) else [v] for k, v in answers.items()}
     somebody, over = Answers(dag, listed, user), Event()

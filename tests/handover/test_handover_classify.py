@@ -75,7 +75,7 @@ def test_an_asset_deal_moves_nobody_who_did_not_say_yes(deal: Deal) -> None:
         "no": "refused",
         "silent": "silent",
         "waiting": "silent",
-        "dormant": "silent",
+        "dormant": "dormant",
         "held": "kept_by_law",
         "stored": "restricted",
     }

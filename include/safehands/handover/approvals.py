@@ -24,7 +24,16 @@ from safehands.installation import Installation
 from safehands.messages import LANGUAGES, say
 from safehands.vault.access import check_staff
 
-__all__ = ["Decision", "Party", "approve_due", "decide", "decisions", "needed", "sheet"]
+__all__ = [
+    "Decision",
+    "Party",
+    "approve_due",
+    "check_standing",
+    "decide",
+    "decisions",
+    "needed",
+    "sheet",
+]
 
 Party = Literal["seller", "buyer"]
 Decision = Literal["approve", "refuse", "withdraw"]
@@ -47,8 +56,9 @@ def decide(
     """Keep a decision, and go to ``approved`` when everybody has approved and no rule blocks.
 
     Return whether the hand-over is approved now. Raises ``HandoverRefused`` for anybody but the
-    approver named in the request and before it is due, ``GateClosed`` while a rule blocks; the
-    approval itself is kept.
+    approver named in the request, before it is due and once something was packaged, ``GateClosed``
+    while a rule blocks; the approval itself is kept. Taken back after both approved, it stops the
+    package until it is given again (:func:`check_standing`).
     """
     check_staff(by)
     handover, asked = known(inst, handover_id)
@@ -56,9 +66,7 @@ def decide(
     named = request.seller_approver if party == "seller" else request.buyer_approver
     if by != named:
         raise HandoverRefused("handover.not_approver", party=party)
-    if handover.state == "approved" and decision == "approve":
-        return True
-    if following(handover.mode, handover.state) != "approved":
+    if handover.state != "approved" and following(handover.mode, handover.state) != "approved":
         raise HandoverRefused("handover.not_next", state=handover.state, to="approved")
     with inst.store.begin(controller=asked.seller.id) as connection:
         load(connection, handover_id, lock=True)
@@ -69,7 +77,18 @@ def decide(
             facts["plan"] = _assessed(connection, handover_id)
             note(connection, handover_id, "approval", f"{party}/{len(mine) + 1}", facts, now)
     journal.sequence(inst.store, now)
-    return approve_due(inst, handover_id, day, now)
+    return approve_due(inst, handover_id, day, now) and decision == "approve"
+
+
+def check_standing(connection: Connection, handover_id: UUID) -> None:
+    """Raise ``HandoverRefused`` when a party took its approval back; for what comes after it."""
+    last = {
+        one["facts"]["party"]: one["facts"]["decision"]
+        for one in events(connection, handover_id, "approval")
+    }
+    for party, decision in sorted(last.items()):
+        if decision != "approve":
+            raise HandoverRefused("handover.taken_back", party=party)
 
 
 def approve_due(inst: Installation, handover_id: UUID, day: date, now: datetime) -> bool:

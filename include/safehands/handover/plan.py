@@ -218,9 +218,10 @@ def _missing(inst: Installation, asked: Asked, day: date) -> list[str]:
         lacking.append("handler_confirmation")
     if "sms" in request.channels and not (request.gateway_agreement and request.gateway_key):
         lacking.append("gateway_agreement")
-    elif "sms" in request.channels:
-        if not in_force(inst, asked.seller, request.gateway_agreement, day):
-            lacking.append("gateway_in_force")
+    elif "sms" in request.channels and not in_force(
+        inst, asked.seller, request.gateway_agreement, day
+    ):
+        lacking.append("gateway_in_force")
     return lacking
 
 

@@ -56,33 +56,36 @@ _STAFF = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._@-]{1,63}$")]
 _LONG = re.compile(r"\d{7}")
 
 
-def _field(zh: str, en: str, **rest: Any) -> Any:
-    """A field with its explanation in both languages, for form and documents."""
-    return Field(description=f"{zh} / {en}", **rest)
+def _field(zh: str, en: str, eg: str = "", **rest: Any) -> Any:
+    """A field with its explanation in both languages and an example, for form and documents."""
+    return Field(description=f"{zh} / {en}", examples=[eg] if eg else None, **rest)
 
 
 class HandoverRequest(Frozen):
     """One hand-over as it is asked for. ``dry_run``: plan, and change nothing."""
 
     stations: tuple[_CODE, ...] = _field(
-        "移交的驿站编号", "codes of the stations handed over", min_length=1
+        "移交的驿站编号", "codes of the stations handed over", "SZ001", min_length=1
     )
-    seller: _CODE = _field("转出方（经营者编号）", "the seller's owner code")
+    seller: _CODE = _field("转出方（经营者编号）", "the seller's owner code", "lihua")
     buyer: str = _field(
         "接手方在本系统的编号；在别处或没有则留空",
         "the buyer's owner code if it is in this installation, else empty",
+        "antai",
         default="",
         pattern=r"^[A-Za-z0-9_-]{0,32}$",
     )
     buyer_name: str = _field(
         "接手方名称（写进告知书）",
         "the buyer's name as people are told it",
+        "安泰驿站有限公司",
         default="",
         max_length=80,
     )
     buyer_contact: str = _field(
         "接手方联系方式：座机或邮箱（写进告知书）",
         "the buyer's contact as people are told it: landline or e-mail",
+        "0755-0000000",
         default="",
         max_length=80,
     )
@@ -95,12 +98,17 @@ class HandoverRequest(Frozen):
         "证明转让方式的材料种类", "kind of document that proves the mode", default="none"
     )
     proof_digest: str = _field(
-        "该材料文件的 SHA-256", "SHA-256 of that document", default="", pattern=_DIGEST
+        "该材料文件的 SHA-256",
+        "SHA-256 of that document",
+        "sha256sum 登记通知书.pdf",
+        default="",
+        pattern=_DIGEST,
     )
-    effective_on: date = _field("交接日", "day of closing")
+    effective_on: date = _field("交接日", "day of closing", "2027-01-31")
     closing_evidence: str = _field(
         "成交证明文件的 SHA-256；没有它不打包",
         "SHA-256 of the evidence of closing; without it nothing is packaged",
+        "sha256sum 交割确认书.pdf",
         default="",
         pattern=_DIGEST,
     )
@@ -113,50 +121,71 @@ class HandoverRequest(Frozen):
         "告知渠道", "how people are told", default=("poster", "counter"), min_length=1
     )
     window_days: int = _field(
-        "答复期（天；政策 10–42）", "days to answer (policy: 10 to 42)", default=30, ge=10, le=42
+        "答复期（天；政策 10–42）",
+        "days to answer (policy: 10 to 42)",
+        "30",
+        default=30,
+        ge=10,
+        le=42,
     )
     gateway_agreement: str = _field(
         "短信网关委托协议与影响评估文件的 SHA-256；没有就只用海报和柜台",
         "SHA-256 of the gateway's agreement with its assessment; without it only posters and slips",
+        "sha256sum 短信网关协议.pdf",
         default="",
         pattern=_DIGEST,
     )
     gateway_key: str = _field(
         "短信网关的 age 公钥",
         "the gateway's age public key",
+        "age1…",
         default="",
         pattern=r"^(age1[0-9a-z]{58})?$",
     )
     buyer_key: str = _field(
         "接手方的 age 公钥",
         "the buyer's age public key",
+        "age1…（safehands transfer key --owner antai）",
         default="",
         pattern=r"^(age1[0-9a-z]{58})?$",
     )
     buyer_people: int = _field(
-        "接手方现有人数（约数）", "people the buyer handles already, rounded", default=0, ge=0
+        "接手方现有人数（约数）",
+        "people the buyer handles already, rounded",
+        "20000",
+        default=0,
+        ge=0,
     )
     agreement: str = _field(
-        "转让协议文件的 SHA-256", "SHA-256 of the agreement", default="", pattern=_DIGEST
+        "转让协议文件的 SHA-256",
+        "SHA-256 of the agreement",
+        "sha256sum 转让协议.pdf",
+        default="",
+        pattern=_DIGEST,
     )
     agreement_terms: tuple[Term, ...] = _field(
         "协议写明的法定条款", "statutory terms that the agreement states", default=()
     )
     agreement_until: date | None = _field(
-        "协议约定的保密与协助义务截止日", "until when the agreement's duties hold", default=None
+        "协议约定的保密与协助义务截止日",
+        "until when the agreement's duties hold",
+        "2030-01-31",
+        default=None,
     )
     handler_confirmation: str = _field(
         "快递企业或平台书面确认文件的 SHA-256（受托数据）",
         "SHA-256 of the courier's or platform's written confirmation (entrusted data)",
+        "sha256sum 中通确认函.pdf",
         default="",
         pattern=_DIGEST,
     )
     seller_approver: _STAFF = _field(
-        "转出方批准人的工号", "staff id of who approves for the seller"
+        "转出方批准人的工号", "staff id of who approves for the seller", "wang.li"
     )
     buyer_approver: str = _field(
         "接手方批准人的工号（关停可留空）",
         "staff id of who approves for the buyer (empty for a closure)",
+        "chen.fang",
         default="",
         pattern=r"^([A-Za-z][A-Za-z0-9._@-]{1,63})?$",
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from uuid import UUID
 
 from sqlalchemy import text
 
 from safehands.errors import GateClosed, HandoverRefused
 from safehands.handover.answers import close_window
-from safehands.handover.approvals import approve_due
+from safehands.handover.approvals import approve_due, decisions, needed
+from safehands.handover.opening import known
 from safehands.handover.state import following
 from safehands.installation import Installation
 
-__all__ = ["tick"]
+__all__ = ["tick", "unapproved"]
 
 
 def tick(inst: Installation, day: date, now: datetime) -> dict[str, int]:
@@ -25,10 +27,21 @@ def tick(inst: Installation, day: date, now: datetime) -> dict[str, int]:
     return found
 
 
-def _one(inst: Installation, handover_id: object, due: object, day: date, now: datetime) -> str:
-    from uuid import UUID
+def unapproved(inst: Installation, day: date) -> list[UUID]:
+    """Return the hand-overs whose next state is ``approved`` and that lack somebody's yes."""
+    with inst.store.begin() as connection:
+        rows = connection.execute(text(_OPEN)).all()
+    waiting = []
+    for handover_id, mode, state in rows:
+        if following(mode, state) == "approved":
+            _, asked = known(inst, handover_id)
+            standing = decisions(inst, handover_id, day)
+            if any(standing.get(p, {}).get("decision") != "approve" for p in needed(asked)):
+                waiting.append(handover_id)
+    return waiting
 
-    assert isinstance(handover_id, UUID)
+
+def _one(inst: Installation, handover_id: UUID, due: object, day: date, now: datetime) -> str:
     try:
         if due == "answered":
             return "moved" if close_window(inst, handover_id, day, now) else "waiting"

@@ -114,6 +114,9 @@ class Course:
         given = reply(self.folder, sealed, identity, self.clock() - timedelta(hours=2))
         missed = read_delivery(inst, this, given.log, self.clock())
         read = read_answers(inst, this, given.sheet, "sms", "wang.li", self.clock())
+        for path in (given.log, given.sheet):
+            # What people said is in the store now; the file with their numbers goes.
+            path.unlink()
         waits = tick(inst, day, self.clock())
         facts = {"recorded": read["recorded"], "yes": given.yes, "no": given.no, "missed": missed}
         self.tell("play.heard", **facts, waiting=waits["waiting"])

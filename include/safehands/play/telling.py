@@ -12,7 +12,7 @@ from safehands.handover.state import Mode
 from safehands.messages import say
 from safehands.play.cases import CASES, Case
 from safehands.play.course import Course
-from safehands.play.town import Calendar, Town, make_town
+from safehands.play.town import Calendar, Town, make_town, stop_town
 from safehands.store.register import owners
 
 __all__ = ["play"]
@@ -29,10 +29,13 @@ def play(folder: Path, day: date, lang: str, line: Line, modes: Sequence[Mode] =
     begun = monotonic()
     line(say("play.begin", lang, day=day.isoformat()))
     line(say("play.town", lang))
-    town = make_town(folder, day, lang, _nobody)
-    for case in CASES:
-        if not modes or case.mode in modes:
-            _play_one(town, case, lang, line)
+    try:
+        town = make_town(folder, day, lang, _nobody)
+        for case in CASES:
+            if not modes or case.mode in modes:
+                _play_one(town, case, lang, line)
+    finally:
+        stop_town(folder)
     seconds = round(monotonic() - begun)
     line(say("play.end", lang, seconds=seconds, folder=str(folder)))
 

@@ -26,7 +26,7 @@ from safehands.sample import write_sample
 from safehands.settings import Settings
 from safehands.stations import Controller, load_register
 
-__all__ = ["MARKER", "Calendar", "Town", "make_town", "remove_town"]
+__all__ = ["MARKER", "Calendar", "Town", "make_town", "remove_town", "stop_town"]
 
 MARKER = ".safehands-play"
 _COPIED = ("keys", "keys-second", "backups")
@@ -119,6 +119,12 @@ def remove_town(folder: Path) -> None:
         raise SetupProblem("play.other_folder", folder=str(folder))
     embedded.remove(embedded.Place(folder / "town"))
     shutil.rmtree(folder)
+
+
+def stop_town(folder: Path) -> None:
+    """Stop the play's database; its files stay, to be looked at."""
+    if (folder / MARKER).is_file():
+        embedded.stop(embedded.Place(folder / "town"))
 
 
 def _settings(lang: str, **given: str) -> Settings:

@@ -25,6 +25,7 @@ from safehands.erasure import destroy_station_days
 from safehands.erasure.tables import check_known
 from safehands.errors import HandoverRefused
 from safehands.handover import state
+from safehands.handover.approvals import check_standing
 from safehands.keys.pairing import end_pairing
 from safehands.policy import Policy
 from safehands.store import Store, driver, effects, lock
@@ -73,6 +74,9 @@ def cut_over(
         facts = _facts_of(connection, cut.handover)
         if facts is None:
             check_known(connection)
+            if state.load(connection, cut.handover).state == "approved":
+                # Where nothing was packaged, the approval is what the erasure rests on.
+                check_standing(connection, cut.handover)
             if bundle_of(connection, cut.handover) is None:
                 raise HandoverRefused("transfer.no_bundle")
             facts = _cut(connection, store, cut, policy, now)

@@ -30,6 +30,7 @@ from sqlalchemy import Connection, text
 from safehands import journal
 from safehands.errors import HandoverRefused
 from safehands.handover import state
+from safehands.handover.approvals import check_standing
 from safehands.keys import age
 from safehands.keys.pairing import PairKey
 from safehands.ledger import Frontier, SigningKey, canonical_json, leaf_hash, sign
@@ -88,6 +89,7 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
         before = effects.find(connection, claim)
         if before is not None:
             return _same(path, before)
+        check_standing(connection, order.handover)
         masked = take_out_masked(connection, order.handover)
         stations = {seller.stations[code]: code for code in order.stations}
         held_by_class(connection, order.handover, list(stations))

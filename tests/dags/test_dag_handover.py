@@ -1,0 +1,183 @@
+"""``station_handover``, ``tick`` and ``handover_approval``, run by Airflow in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from answering import answering
+from runs import landing, metadata, result, run_dag, states
+from sqlalchemy import text
+
+from safehands.handover.approvals import decisions
+from safehands.handover.state import abort, load
+from safehands.installation import Installation, open_installation
+from safehands.night import SHANGHAI
+from safehands.play.office import assess_for, equip, tell_terms
+from safehands.stations import load_register
+
+PHONES = [f"139000084{n:02d}" for n in range(6)]
+APPROVE, REFUSE, WITHDRAW, LATER = (
+    "批准 · Approve",
+    "拒绝 · Refuse",
+    "撤回先前的批准 · Withdraw",
+    "暂不答复 · Not now",
+)
+TODAY = datetime.now(UTC).astimezone(SHANGHAI).date()
+PROOF = "ab" * 32
+STATIONS = """controllers:
+- code: selling
+  name: 卖方驿站有限公司
+  kind: company
+  contact: 柜台
+  record_sets: {parcels: {role: handler}, customers: {role: handler}, preferences: {role: handler}}
+  stations: [{code: H1, name: 卖方驿站, folder: H1}]
+- code: buying
+  name: 买方驿站有限公司
+  kind: company
+  contact: 柜台
+  record_sets: {parcels: {role: handler}, customers: {role: handler}, preferences: {role: handler}}
+  stations: [{code: H2, name: 买方驿站, folder: H2}]
+"""
+
+
+@pytest.fixture(scope="module")
+def inst(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A seller with six people, and everything that the gate asks of the office."""
+    folder = landing(tmp_path_factory.mktemp("deal"), "H1", PHONES, 840000)
+    (folder / "H2").mkdir()
+    (folder / "stations.yaml").write_text(STATIONS, encoding="utf-8")
+    conf = {"business_date": TODAY.isoformat(), "landing": str(folder)}
+    assert run_dag("nightly_governance", conf).state == "success"
+    made = open_installation(airflow.settings, lambda: datetime.now(UTC))
+    equip(made, "selling", airflow.settings.home / "papers", TODAY - timedelta(days=1))
+    [seller, _] = load_register(folder, ("parcels", "customers", "preferences")).controllers
+    tell_terms(made, seller, TODAY - timedelta(days=1), made.clock())
+    yield made
+    made.close()
+
+
+def form(**changes: Any) -> dict[str, Any]:
+    return {
+        "stations": ["H1"],
+        "seller": "selling",
+        "buyer": "buying",
+        "buyer_name": "买方驿站有限公司",
+        "buyer_contact": "0755-0000000",
+        "transfer_mode": "statutory_succession",
+        "proof": "merger_registration",
+        "proof_digest": PROOF,
+        "effective_on": (TODAY + timedelta(days=20)).isoformat(),
+        "agreement": PROOF,
+        "agreement_terms": ["purpose", "method", "scope", "term", "measures", "duties"],
+        "seller_approver": "wang.li",
+        "buyer_approver": "chen.fang",
+        "dry_run": False,
+        **changes,
+    }
+
+
+def answer(chosen: str, who: str) -> dict[str, Any]:
+    return {"chosen_options": [chosen], "params_input": {}, "as": who}
+
+
+def state(inst: Installation, this: UUID) -> str:
+    with inst.store.begin() as connection:
+        return load(connection, this).state
+
+
+def said(inst: Installation, this: UUID) -> dict[str, tuple[str, str]]:
+    found = decisions(inst, this, TODAY)
+    return {party: (one["decision"], one["by"]) for party, one in found.items()}
+
+
+def approval(this: UUID, **answers: Any) -> Any:
+    with answering("handover_approval", **answers) as somebody:
+        run = run_dag("handover_approval", {"handover": str(this)})
+    return run, somebody
+
+
+@pytest.fixture(scope="module")
+def told(inst: Installation) -> UUID:
+    """A hand-over that ``station_handover`` planned and told people of."""
+    run = run_dag("station_handover", form())
+    assert states(run) == {"plan": "success", "notify": "success"}
+    planned = result(run, "plan")
+    assert planned["mode"] == "statutory_succession"
+    assert planned["classes"] == {"transferred": len(PHONES)}
+    return UUID(planned["handover"])
+
+
+def test_a_rehearsal_opens_nothing(inst: Installation) -> None:
+    run = run_dag("station_handover", form(effective_on="2031-01-31", dry_run=True))
+    assert states(run) == {"plan": "success", "notify": "success"}
+    assert result(run, "notify") == {"handover": result(run, "plan")["handover"], "rehearsal": True}
+    with inst.store.begin() as connection:
+        known = connection.execute(text("SELECT handover_id FROM handover")).scalars()
+        assert UUID(result(run, "plan")["handover"]) not in set(known)
+
+
+def test_tick_ends_the_window_and_asks_once_a_week(inst: Installation, told: UUID) -> None:
+    day = {"business_date": (TODAY + timedelta(days=1)).isoformat()}
+    run = run_dag("tick", day)
+    assert states(run)["advance"] == states(run)["due"] == "success"
+    assert state(inst, told) == "answered"
+    mine = [one for one in result(run, "due") if one["conf"] == {"handover": str(told)}]
+    assert len(mine) == 1
+    assert started(mine[0]["trigger_run_id"]) == 1
+    run_dag("tick", day)
+    assert started(mine[0]["trigger_run_id"]) == 1
+
+
+def started(name: str) -> int:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        return int(session.query(DagRun).filter(DagRun.run_id == name).count())
+
+
+def test_only_the_named_people_approve_and_no_rule_is_approved_away(
+    airflow: Any, inst: Installation, told: UUID
+) -> None:
+    run, _ = approval(told, seller=answer(APPROVE, "somebody"), buyer=answer(LATER, "chen.fang"))
+    assert states(run)["seller"] == "failed"
+    assert said(inst, told) == {}
+    run, _ = approval(told, seller=answer(REFUSE, "wang.li"), buyer=answer(APPROVE, "chen.fang"))
+    assert said(inst, told) == {
+        "seller": ("refuse", "wang.li"),
+        "buyer": ("approve", "chen.fang"),
+    }
+    assert result(run, "conclude")["approved"] is False
+    # Both say yes, and yet the impact assessment is missing.
+    run, somebody = approval(told, seller=answer(APPROVE, "wang.li"))
+    assert states(run)["buyer"] == "skipped"
+    assert states(run)["conclude"] == "failed"
+    assert state(inst, told) == "answered"
+    assert f"| {len(PHONES)} |" in somebody.asked[0]["body"]
+    assert "PIA-01" in somebody.asked[0]["body"]
+    assert not any(phone in metadata(airflow) for phone in PHONES)
+
+    assess_for(inst, "selling", "handover", str(told), TODAY - timedelta(days=1))
+    run, _ = approval(told)
+    assert states(run)["conclude"] == "success"
+    assert result(run, "conclude")["approved"] is True
+    assert state(inst, told) == "approved"
+
+
+def test_an_approval_that_is_taken_back_stops_the_package(inst: Installation, told: UUID) -> None:
+    from safehands.errors import HandoverRefused
+    from safehands.handover.approvals import check_standing, decide
+
+    assert state(inst, told) == "approved"
+    decide(inst, told, "buyer", "withdraw", "chen.fang", TODAY, inst.clock())
+    with inst.store.begin() as connection, pytest.raises(HandoverRefused, match="buyer"):
+        check_standing(connection, told)
+    run, _ = approval(told, buyer=answer(APPROVE, "chen.fang"))
+    assert states(run)["seller"] == "skipped"
+    with inst.store.begin() as connection:
+        check_standing(connection, told)
+        abort(connection, told, "end of the test", "wang.li", inst.clock())
