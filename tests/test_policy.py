@@ -146,6 +146,7 @@ JUDGES = {
     "organisation.yaml",
     "pipia.yaml",
     "transfer.yaml",
+    "threats.yaml",
     "rulebook",
 }
 

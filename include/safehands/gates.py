@@ -22,7 +22,15 @@ from safehands.organisation.files import Frozen, Words, checked, read_yaml
 from safehands.pipia import OccasionName, current, precedes
 from safehands.rulebook.check import NIGHT, Line, judge_all, keep, line_of
 from safehands.rulebook.facts import Books, gather, open_books
-from safehands.rulebook.judge import Facts, Measured, Occasion, Outcome, RuleResult
+from safehands.rulebook.judge import (
+    Facts,
+    Measured,
+    Occasion,
+    Outcome,
+    RuleResult,
+    applies,
+)
+from safehands.rulebook.model import Condition
 from safehands.rulebook.names import measure_exists
 from safehands.store.register import Owner, owners
 
@@ -39,7 +47,7 @@ _ASSESSED_FOR: dict[str, tuple[OccasionName, ...]] = {
 
 
 class Threshold(Frozen):
-    """A bound on one measure; ``stops``: it blocks, otherwise it warns."""
+    """A bound on one measure; ``stops``: it blocks, otherwise it warns. ``when``: only then."""
 
     id: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     label: Words
@@ -48,6 +56,7 @@ class Threshold(Frozen):
     at_least: float | None = None
     kind: Kind
     stops: bool
+    when: tuple[Condition, ...] = ()
 
     @model_validator(mode="after")
     def _one_bound(self) -> Threshold:
@@ -55,8 +64,10 @@ class Threshold(Frozen):
             raise ValueError("a threshold has at_most or at_least, and not both")
         return self
 
-    def outcome(self, facts: Facts) -> Outcome:
+    def outcome(self, facts: Facts, occasion: Occasion | None) -> Outcome:
         """Compare the measure's number; without one there is no evidence."""
+        if applies(self.when, facts, occasion) is False:
+            return "not_applicable"
         fact = facts.get(self.measure)
         if fact is None:
             return "no_evidence"
@@ -234,7 +245,7 @@ def _verdict(
     for result in results:
         lines[result.owner].append(line_of(result))
     measured = [
-        (_threshold_item(name, threshold, owner, mine), threshold.stops)
+        (_threshold_item(name, threshold, owner, mine, occasion), threshold.stops)
         for owner, mine in sorted(facts.items())
         for threshold in gate.thresholds
     ]
@@ -278,13 +289,15 @@ def _rule_item(result: RuleResult) -> GateItem:
     )
 
 
-def _threshold_item(name: str, threshold: Threshold, owner: str, facts: Facts) -> GateItem:
+def _threshold_item(
+    name: str, threshold: Threshold, owner: str, facts: Facts, occasion: Occasion | None
+) -> GateItem:
     fact = facts.get(threshold.measure)
     return GateItem(
         owner,
         "threshold",
         f"{name}/{threshold.id}",
-        threshold.outcome(facts),
+        threshold.outcome(facts, occasion),
         threshold.measure,
         fact.number if fact else None,
         threshold.wanted,

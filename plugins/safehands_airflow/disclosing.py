@@ -37,6 +37,8 @@ _TOLD = [
     "without_basis_left_out",
     "unreachable_left_out",
     "least_class",
+    "smallest_class",
+    "overall_risk",
     "rows_suppressed",
     "cells_suppressed",
     "people_abroad_this_year",
@@ -168,9 +170,10 @@ def _request(
 def _plan(
     inst: Installation, agreement: str, owner: str, asked: dict[str, Any], day: date
 ) -> dict[str, Any]:
+    from safehands import gates
     from safehands.keys.domain import open_domain
     from safehands.organisation import owner_of
-    from safehands.sharing import plan
+    from safehands.sharing import ask_gate, plan
     from safehands.sharing.disclose import sheet
     from safehands.vault.access import OFFICER
 
@@ -178,7 +181,10 @@ def _plan(
     request = _request(book, agreement, owner, asked, day)
     domain = open_domain(inst.provider, owner, agreement, make=True)
     with inst.store.begin(OFFICER, known.id) as connection:
-        facts = sheet(plan(connection, inst, book, request, known, domain, day), book, day)
+        made = plan(connection, inst, book, request, known, domain, day)
+        # Nobody is asked to agree to what the gate would stop.
+        gates.require(ask_gate(connection, inst, made, known, day))
+        facts = sheet(made, book, day)
     return {name: facts[name] for name in _TOLD}
 
 

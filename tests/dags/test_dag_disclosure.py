@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pyrage
@@ -18,6 +18,7 @@ from safehands.installation import Installation, open_installation
 from safehands.sharing import Line, disclosures
 from safehands.store.register import owners
 from safehands.vault.access import OFFICER
+from shareable import THREATS, shareable
 
 PHONES = [f"139000083{n:02d}" for n in range(8)]
 WORDS = {"zh": "约定", "en": "agreed"}
@@ -58,6 +59,7 @@ def inst(
         "file_digest": "ab" * 32,
         "approver": "li.ming",
         "approved_on": "2025-12-20",
+        "threats": THREATS,
     }
     made = {"version": 1, "agreements": {"station-x": terms}}
     (policy / "agreements.yaml").write_text(yaml.safe_dump(made), encoding="utf-8")
@@ -68,6 +70,7 @@ def inst(
         "success"
     )
     installation = open_installation(airflow.settings, lambda: datetime.now(UTC))
+    shareable(installation, "owner", date.fromisoformat(DAY), "station-x")
     yield installation
     installation.close()
     patch.undo()
@@ -141,6 +144,17 @@ def test_without_a_second_person_s_yes_nothing_is_given(
         run = run_dag("disclosure", form)
     assert states(run)["agree"] == ended
     assert register(inst) == before
+
+
+def test_nobody_is_asked_while_the_gate_is_closed(inst: Installation) -> None:
+    with inst.store.admin().begin() as connection:
+        connection.exec_driver_sql("UPDATE control_evidence SET withdrawn = true")
+    try:
+        run = run_dag("disclosure", {**FORM, "dry_run": False, "reason": "contract"})
+    finally:
+        with inst.store.admin().begin() as connection:
+            connection.exec_driver_sql("UPDATE control_evidence SET withdrawn = false")
+    assert states(run) == {"plan": "failed", "agree": "upstream_failed", "give": "upstream_failed"}
 
 
 def test_no_agreement_in_force_no_plan(inst: Installation) -> None:

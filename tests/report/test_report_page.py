@@ -20,6 +20,7 @@ from safehands.report.evidence import gather
 from safehands.report.page import Texts, edition, render
 from safehands.report.step import figures
 from safehands.store import Store
+from safehands.threats import Judged
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 
@@ -62,6 +63,7 @@ def document(night: Night, store: Store, filled: Any) -> dict[str, Any]:
     evidence = {
         **gather(night, store),
         "places": {"landing_clear": True, "keys_on_one_disk": True, "backups_beside_store": True},
+        "threats": {**Judged().model_dump(mode="json"), "draft": True},
     }
     moment = {
         "made_at": NOW.isoformat(),

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from safehands.report.exposure import exposure
 from safehands.report.people import HOUR_EDGES, MONTHLY_EDGES, QUASI, SENSITIVE, people_table
 from safehands.store import Store
+from safehands.threats import Judged
 
 
 def _people(store: Store, controller: int = 1) -> list[dict[str, Any]]:
@@ -90,7 +91,7 @@ def test_exposure_counts_people_by_the_size_of_their_group() -> None:
     sizes = [1, 3, 3, 5, 12, 20]
     groups = np.repeat(np.arange(len(sizes)), sizes).astype(np.int32)
     columns = {name: pa.array(groups) for name in (*QUASI, *SENSITIVE)}
-    found = exposure(pa.table(columns))
+    found = exposure(pa.table(columns), Judged())
     assert (found["people"], found["k"]) == (44, 1)
     assert [count for _, _, count in found["histogram"]] == [1, 6, 5, 12, 20]
     below = {one["release"]: one["below"] for one in found["releases"]}
@@ -100,13 +101,13 @@ def test_exposure_counts_people_by_the_size_of_their_group() -> None:
 
 def test_a_table_of_large_groups_may_be_shared() -> None:
     groups = pa.array(np.repeat(np.arange(3), 40).astype(np.int32))
-    found = exposure(pa.table(dict.fromkeys((*QUASI, *SENSITIVE), groups)))
+    found = exposure(pa.table(dict.fromkeys((*QUASI, *SENSITIVE), groups)), Judged())
     assert [(one["level"], one["below"]) for one in found["releases"]] == [(3, 0), (3, 0)]
 
 
 def test_figures_are_json_and_name_no_value() -> None:
     columns = {name: pa.array([330106, 330110], pa.int32()) for name in (*QUASI, *SENSITIVE)}
-    written = json.dumps(exposure(pa.table(columns)))
+    written = json.dumps(exposure(pa.table(columns), Judged()))
     assert "330106" not in written
 
 

@@ -81,18 +81,32 @@ def test_sharing_stops_on_risk_and_on_a_threshold_of_policy(home: Home) -> None:
     all_green(home, CONTROLLED)
     home.figure("assessment.before_transfer", 1, scope="R-1")
     home.quality("pseudonymised.mobile_like", 10, 0)
-    home.assessment(BUSINESS_DATE, 5, 0.05, 0.25)
+    file_of(home, 5, 0.05, 0.25)
     report = home.inst.settings.reports / BUSINESS_DATE.isoformat()
     report.mkdir(parents=True)
     (report / "report.html").write_text("nothing of a person")
     found = gates.check(home.inst, "sharing", BUSINESS_DATE, occasion=CONTROLLED)
     assert ids(found.blockers) == {"sharing/prosecutor"}
     assert {item.kind for item in found.blockers} == {"P"}
-    home.assessment(BUSINESS_DATE, 5, 0.05, 0.2)
+    file_of(home, 5, 0.05, 0.2)
     assert gates.check(home.inst, "sharing", BUSINESS_DATE, occasion=CONTROLLED).is_open
-    home.assessment(BUSINESS_DATE, 4, 0.05, 0.2)
+    file_of(home, 4, 0.05, 0.2)
     found = gates.check(home.inst, "sharing", BUSINESS_DATE, occasion=CONTROLLED)
     assert ids(found.blockers) == {"DEI-02"}
+    # Groups of three are what an enclave is for; the bound on one person is not for it.
+    file_of(home, 3, 0.05, 1 / 3)
+    enclave = Occasion("sharing", "enclave", "R-1")
+    assert gates.check(home.inst, "sharing", BUSINESS_DATE, occasion=enclave).is_open
+    # A file that says who it is about needs everything else.
+    known = Occasion("sharing", "identified", "R-1")
+    assert gates.check(home.inst, "sharing", BUSINESS_DATE, occasion=known).is_open
+
+
+def file_of(home: Home, least: int, overall: float, highest: float) -> None:
+    """Record the figures of a file that is to be given."""
+    measured = {"least_class": least, "overall_risk": overall, "highest_risk": highest}
+    for name, number in measured.items():
+        home.figure(f"sharing.{name}", number, scope="R-1")
 
 
 def test_the_night_warns_and_never_stops(home: Home) -> None:

@@ -205,8 +205,9 @@ def reports(home: Home, *, met: bool) -> None:
     (folder / "report.html").write_text(f"{digest} {'' if met else '13800138000'}")
 
 
-def risk(home: Home, *, met: bool) -> None:
-    home.assessment(BUSINESS_DATE, *((5, 0.05, 0.2) if met else (4, 0.06, 0.25)))
+def shared(home: Home, *, met: bool) -> None:
+    home.figure("sharing.least_class", 5 if met else 4, scope="agreed")
+    home.figure("sharing.overall_risk", 0.05 if met else 0.06, scope="agreed")
 
 
 def held_reads(home: Home, *, met: bool) -> None:
@@ -236,8 +237,8 @@ STATES: dict[str, tuple[str, Callable[..., None], Occasion | None]] = {
     "overdue": ("RET-01", overdue, None),
     "size": ("AUD-03", people, None),
     "report scan": ("PUB-01", reports, None),
-    "k": ("DEI-02", risk, SHARING),
-    "overall risk": ("DEI-03", risk, SHARING),
+    "k": ("DEI-02", shared, SHARING),
+    "overall risk": ("DEI-03", shared, SHARING),
     "storage only": ("RET-03", held_reads, None),
 }
 
@@ -274,7 +275,7 @@ def test_what_follows_from_policy(
 def test_every_measure_is_asked_by_some_state_or_policy(home: Home) -> None:
     """No rule stands on a measure that nothing ever delivers."""
     home.declare("people_elsewhere", 1)
-    for build in (unexpected, clear_numbers, names_and_phones, backups, overdue, risk, reports):
+    for build in (unexpected, clear_numbers, names_and_phones, backups, overdue, reports):
         build(home, met=True)
     known = home.facts(SHARING)
     wanted = {c.measure for rule in RULES.values() for c in rule.every_check()}
@@ -337,5 +338,10 @@ def test_a_figure_that_nobody_renews_is_no_evidence(home: Home) -> None:
     ],
 )
 def test_k_is_asked_by_release(home: Home, k: int, release: str, outcome: str) -> None:
-    home.assessment(BUSINESS_DATE, k, 0.01, 0.1)
-    assert home.check(Occasion("sharing", release))["DEI-02"].outcome == outcome
+    home.figure("sharing.least_class", k, scope="agreed")
+    asked = Occasion("sharing", release, "agreed")
+    assert home.check(asked)["DEI-02"].outcome == outcome
+    assert home.check(Occasion("sharing", release, "other"))["DEI-02"].outcome == "no_evidence"
+    # What says who it is about has no class to be counted.
+    known = Occasion("sharing", "identified", "agreed")
+    assert home.check(known)["DEI-02"].outcome == "not_applicable"

@@ -25,6 +25,7 @@ from safehands.night import Night
 from safehands.pipeline import Head
 from safehands.sharing.plan import Plan, Request, plan
 from safehands.vault.access import OFFICER
+from shareable import THREATS, shareable
 
 PHONES = tuple(f"138000000{number:02d}" for number in range(12))
 DISTRICTS = (440305, 440306)
@@ -53,6 +54,7 @@ def agreement(recipient: str, **changes: Any) -> dict[str, Any]:
         "file_digest": "ab" * 32,
         "approver": "li.ming",
         "approved_on": "2025-12-20",
+        "threats": THREATS,
         **changes,
     }
 
@@ -67,11 +69,15 @@ class Office:
     identity: Any = field(default_factory=pyrage.x25519.Identity.generate)
 
     def agree(self, **agreements: dict[str, Any]) -> sharing.ShareBook:
-        """Write the agreements, codes with ``_`` for ``-``, and load the book."""
+        """Write the agreements, codes with ``_`` for ``-``, and load the book.
+
+        What the gate of sharing asks for is on record for each of them.
+        """
         key = str(self.identity.to_public())
         made = {c.replace("_", "-"): agreement(key, **a) for c, a in agreements.items()}
         path = self.inst.settings.policy / "agreements.yaml"
         path.write_text(yaml.safe_dump({"version": 1, "agreements": made}), encoding="utf-8")
+        shareable(self.inst, "A", BUSINESS_DATE, *made)
         return sharing.load_share_book(self.inst.settings.policy, self.inst.policy)
 
     def plan(self, book: sharing.ShareBook, code: str, **changes: Any) -> Plan:

@@ -105,7 +105,7 @@ def _plan(call: Call, agreement: str, owner: str, purpose: str, since: Any, unti
     from safehands import guard
     from safehands.keys.domain import open_domain
     from safehands.organisation import owner_of
-    from safehands.sharing import plan
+    from safehands.sharing import ask_gate, plan
     from safehands.sharing.disclose import sheet
     from safehands.vault.access import OFFICER
 
@@ -118,7 +118,10 @@ def _plan(call: Call, agreement: str, owner: str, purpose: str, since: Any, unti
             domain = open_domain(inst.provider, owner, agreement, make=True)
             with inst.store.begin(OFFICER, known.id) as connection:
                 made = plan(connection, inst, book, request, known, domain, call.day)
-            return sheet(made, book, call.day)
+                verdict = ask_gate(connection, inst, made, known, call.day)
+            blockers = [asdict(item) for item in verdict.blockers]
+            gate = {"open": verdict.is_open, "blockers": blockers}
+            return {**sheet(made, book, call.day), "gate": gate}
 
         facts = guard.guarded("share", work)
     click.echo(json.dumps(facts, ensure_ascii=False, indent=1))

@@ -52,6 +52,7 @@ def compose(
         "not_collected": _not_collected(evidence["files"]),
         "retention": _retention(evidence, figures["retention"], policy),
         "risk": [{"owner": _owner(o), **figures["risk"][o["code"]]} for o in evidence["owners"]],
+        "threats": evidence["threats"],
         "owners": [{**o, "name": _owner(o)} for o in evidence["owners"]],
         "roles": evidence["roles"],
         "backup": evidence["backup"],

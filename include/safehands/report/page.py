@@ -16,7 +16,6 @@ from safehands.messages import LANGUAGES, catalogue, say
 from safehands.policy import Policy
 from safehands.report.document import DIMENSIONS
 from safehands.report.evidence import ROWS_SHOWN
-from safehands.report.exposure import ASSUMED
 
 __all__ = ["Texts", "edition", "render"]
 
@@ -38,7 +37,6 @@ def render(document: Mapping[str, Any], policy: Policy) -> bytes:
         languages=texts,
         style=Markup(_sources()[_STYLE]),  # noqa: S704 - our own file, no value in it
         dimensions=DIMENSIONS,
-        assumed=ASSUMED,
         rows_shown=ROWS_SHOWN,
         places_shown=_PLACES_SHOWN,
         stations_shown=_STATIONS_SHOWN,

@@ -27,6 +27,7 @@ from safehands.rotation.state import escrow_holds
 from safehands.store import Store, lock
 from safehands.store.effects import Claim, find, input_digest, make
 from safehands.store.register import owners
+from safehands.threats import load_threats
 
 __all__ = ["figures", "report"]
 
@@ -53,7 +54,7 @@ def report(
     evidence: a judgement in it says "draft" until a person has made it.
     """
     shown = {**places(night.settings), "escrow": escrow_holds(store)}
-    evidence = {**gather(night, store), "places": shown}
+    evidence = {**gather(night, store), "places": shown, "threats": _threats(night)}
     digest = input_digest(evidence, edition())
     claim = Claim(OWN_STEP, "night", digest, night.policy.digest)
     with store.begin() as connection:
@@ -80,12 +81,19 @@ def figures(night: Night, store: Store) -> dict[str, Any]:
     """Return what is not evidence but follows from the tables: ``risk`` per owner's code (see
     ``exposure``), ``retention``, and the same per owner's code as ``held``."""
     risk = {}
+    threats = load_threats(night.settings.policy).at(night.business_date)
     for owner in owners(store).values():
         with store.begin(controller=owner.id) as connection:
             people = people_table(connection)
-        risk[owner.code] = exposure(people)
+        risk[owner.code] = exposure(people, threats)
     whole, mine = retained(night, store)
     return {"risk": risk, "retention": whole, "held": mine}
+
+
+def _threats(night: Night) -> dict[str, Any]:
+    """Return the judgement of the threats that counts, as JSON types; ``draft``: nobody's."""
+    found = load_threats(night.settings.policy).at(night.business_date)
+    return {**found.model_dump(mode="json"), "draft": found.judged is None}
 
 
 @dataclass(frozen=True)

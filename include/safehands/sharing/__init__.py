@@ -20,6 +20,7 @@ from safehands.sharing.agreements import (
     load_share_book,
 )
 from safehands.sharing.disclose import Disclosed, disclose
+from safehands.sharing.gate import ask_gate
 from safehands.sharing.plan import Plan, plan
 from safehands.sharing.recall import Recall, acknowledge, recall, recall_everything, recalls
 from safehands.sharing.register import Line, disclosures
@@ -33,6 +34,7 @@ __all__ = [
     "Recall",
     "ShareBook",
     "acknowledge",
+    "ask_gate",
     "digest_of",
     "disclose",
     "disclosures",

@@ -15,6 +15,7 @@ from safehands.notices import ConsentBook, load_consent_book
 from safehands.organisation.files import Frozen, Words, checked, read_yaml
 from safehands.policy import Policy
 from safehands.risk.level import LEAST_CLASS
+from safehands.threats import Judged, Threats, load_threats
 
 __all__ = [
     "Agreement",
@@ -82,6 +83,7 @@ class Agreement(Frozen):
     approved_on: date
     mechanism: OnFile | None = None
     necessary: str = ""
+    threats: Judged | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Agreement:
@@ -97,8 +99,9 @@ class Agreement(Frozen):
 
 
 class ShareBook(Frozen):
-    """``sharing.yaml`` and ``agreements.yaml`` together."""
+    """``sharing.yaml``, ``agreements.yaml`` and the threats of ``threats.yaml`` together."""
 
+    threats: Threats
     bulk_rows: Annotated[int, Field(ge=1)]
     remind_days: Annotated[int, Field(ge=0)]
     home: Literal["CN"]
@@ -125,7 +128,8 @@ def load_share_book(folder: Path, policy: Policy) -> ShareBook:
     agreements = read_yaml(folder / "agreements.yaml").get("agreements") or {}
     for code, raw in agreements.items():
         checked(Agreement, raw, "agreements.yaml", str(code))
-    book = checked(ShareBook, {**rules, "agreements": agreements}, "sharing.yaml", "-")
+    made = {**rules, "agreements": agreements, "threats": load_threats(folder)}
+    book = checked(ShareBook, made, "sharing.yaml", "-")
     consent = load_consent_book(folder, policy)
     for code, agreement in book.agreements.items():
         _check(policy, consent, book, code, agreement)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, text
 
-from safehands import journal
+from safehands import gates, journal
 from safehands.consent import basis
 from safehands.errors import AccessRefused
 from safehands.exports import neutral
@@ -28,6 +28,7 @@ from safehands.organisation import owner_of
 from safehands.rulebook.from_register import record_figure
 from safehands.rulebook.load import load_rulebook
 from safehands.sharing.agreements import Agreement, ShareBook, digest_of
+from safehands.sharing.gate import ask_gate
 from safehands.sharing.plan import Plan, Request, plan
 from safehands.store import lock
 from safehands.store.register import Owner
@@ -61,7 +62,8 @@ def disclose(
     ``once``: what makes this giving one of its kind (a run's id); the same again gives nothing and
     returns what was given. Empty: every call gives.
 
-    Raises what :func:`plan` raises, and ``AccessRefused`` for more rows than policy's bulk limit
+    Raises what :func:`plan` raises, ``GateClosed`` naming what the gate of sharing stops on, and
+    ``AccessRefused`` for more rows than policy's bulk limit
     without one of its reasons (反电信网络诈骗法 29), or for no staff id.
     """
     check_staff(by)
@@ -81,6 +83,7 @@ def disclose(
         if made.rows > book.bulk_rows and not reason:
             known = ", ".join(book.reasons)
             raise AccessRefused("sharing.bulk", rows=made.rows, most=book.bulk_rows, known=known)
+        gates.require(ask_gate(connection, inst, made, owner, day))
         sealed = age.encrypt(_bytes(made, sheet(made, book, day)), [made.agreement.age])
         digest = hashlib.sha256(sealed).hexdigest()
         number = _register(connection, owner, made, digest, book, day, by, reason, now, once)
@@ -113,6 +116,7 @@ def sheet(made: Plan, book: ShareBook, day: date) -> dict[str, Any]:
         "without_basis_left_out": made.without_basis,
         "unreachable_left_out": made.unreachable,
         "least_class": made.least,
+        "smallest_class": made.smallest,
         "rows_suppressed": made.suppressed,
         "cells_suppressed": made.blanked,
         "overall_risk": made.overall_risk,

@@ -18,7 +18,8 @@ from safehands.keys.domain import DomainKey
 from safehands.masking import mask_name, mask_phone
 from safehands.notices import load_consent_book
 from safehands.risk import group, suppress_to_k
-from safehands.risk.level import LEAST_CLASS, assess_level
+from safehands.risk.classes import keep_rows, one_row_per_person
+from safehands.risk.level import LEAST_CLASS, LevelRisk, assess_level
 from safehands.sharing.abroad import check_abroad
 from safehands.sharing.agreements import Agreement, ShareBook, in_force
 from safehands.store.register import Owner
@@ -46,7 +47,9 @@ class Plan:
     """One file, ready to be given. ``repr`` shows no row.
 
     ``without_basis``: people with rows in the time asked for who stay out. ``suppressed``: rows and
-    cells that the class size took. ``abroad``: people of the year that left, 0 inside the mainland.
+    cells that the class size took. ``smallest``: people in the smallest class that is left, and
+    ``overall_risk`` R of GB/T 42460 (both ``None`` for a file that says who it is about).
+    ``abroad``: people of the year that left, 0 inside the mainland.
     """
 
     request: Request
@@ -60,6 +63,7 @@ class Plan:
     suppressed: int
     blanked: int
     overall_risk: float | None
+    smallest: int | None
     abroad: int
 
     @property
@@ -93,7 +97,7 @@ def plan(
     out = {row["subject_id"] for row in rows} - lawful.keys()
     records = _records(connection, inst, owner, agreement, kept)
     reached = [row for row in kept if _reachable(agreement, records, row["subject_id"])]
-    table, suppressed, blanked, overall = _enough(book, agreement, reached)
+    table, suppressed, blanked, level = _enough(book, agreement, reached, day)
     people = [UUID(who) for who in table.column(PERSON).to_pylist()]
     if not people:
         raise GateClosed("sharing.nobody", agreement=request.agreement)
@@ -108,7 +112,8 @@ def plan(
         len(kept) - len(reached),
         suppressed,
         blanked,
-        overall,
+        None if level is None else level.overall,
+        None if level is None else round(1 / level.highest),
         check_abroad(connection, book, request.agreement, agreement, day, set(people)),
     )
 
@@ -142,9 +147,12 @@ def _reachable(agreement: Agreement, records: dict[UUID, dict[str, Any]], who: U
 
 
 def _enough(
-    book: ShareBook, agreement: Agreement, rows: Sequence[Any]
-) -> tuple[pa.Table, int, int, float | None]:
-    """Return the rows that stay, how many rows and cells went, and the overall risk R."""
+    book: ShareBook, agreement: Agreement, rows: Sequence[Any], day: date
+) -> tuple[pa.Table, int, int, LevelRisk | None]:
+    """Return the rows that stay, how many rows and cells went, and the risk of what stays.
+
+    The risk counts people, each once in every class that leads to them.
+    """
     quasi = book.quasi(agreement)
     columns: dict[str, Any] = {PERSON: [str(row["subject_id"]) for row in rows]}
     plain = [n for n in agreement.fields if rows and n in rows[0]]
@@ -157,8 +165,11 @@ def _enough(
     done = suppress_to_k(table, quasi, least, local=tuple(reversed(quasi[1:])), person=PERSON)
     if not done.table.num_rows:
         return done.table, done.rows, 0, None
-    risk = assess_level(group(done.table, quasi), agreement.model)
-    return done.table, done.rows, sum(done.cells.values()), risk.overall
+    once, _ = one_row_per_person(done.table, quasi, PERSON)
+    threats = book.threats.at(day, agreement.threats).probabilities()
+    people = group(keep_rows(done.table, once), quasi)
+    risk = assess_level(people, agreement.model, **threats)
+    return done.table, done.rows, sum(done.cells.values()), risk
 
 
 def _shaped(
