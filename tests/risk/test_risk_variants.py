@@ -138,6 +138,23 @@ def test_cells_that_sdcmicro_would_truncate_leave_its_figures_out() -> None:
     assert found.highest_score > 0
 
 
+def test_a_single_quasi_identifier_loses_its_missing_rows_in_pycanon() -> None:
+    # As pyCANON 1.3.5 and 1.3.6 print it on pandas 2.3.3; shares are of all five rows.
+    frame = pd.DataFrame({"q": [1, 1, 2, 2, None], "s": ["a", "b", "a", "b", "c"]})
+    found = assess(frame, ["q"], "s").pycanon
+    assert found is not None
+    assert (found.k, found.distinct_l, found.alpha) == (2, 2, 0.5)
+    assert (found.basic_beta, found.t) == (pytest.approx(0.25), pytest.approx(0.2))
+    assert found.delta == pytest.approx(math.log(1.25))
+    # With two quasi-identifiers a missing value is a value like any other.
+    pair = assess(frame.assign(r=1), ["q", "r"], "s").pycanon
+    assert pair is not None
+    assert (pair.k, pair.distinct_l, pair.alpha) == (1, 1, 1.0)
+    assert (pair.basic_beta, pair.t) == (pytest.approx(4), pytest.approx(0.8))
+    nothing = pd.DataFrame({"q": [None, None], "s": ["a", "b"]})
+    assert assess(nothing, ["q"], "s").pycanon is None
+
+
 def test_pycanon_cuts_entropy_down_and_sorts_counts_upwards() -> None:
     # One class of counts 4, 2, 1: entropy l is 7 / (4^(4/7)·2^(2/7)) ≈ 2.6; r₁/(r₃) = 1/4.
     frame = pd.DataFrame({"q": [0] * 7, "s": list("aaaabbc")})

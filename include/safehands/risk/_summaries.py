@@ -34,8 +34,8 @@ def sensitive_figures(
     Raises ``PolicyError`` (``risk.sensitive_is_quasi``).
     """
     spreads = [_spread(classes, arrow, name) for name in columns]
-    found = tuple(_sensitive(classes, one, assumed) for one in spreads)
-    return found, _pycanon(classes, spreads, found) if found else None
+    found = tuple(_sensitive(one, assumed) for one in spreads)
+    return found, _pycanon(classes, spreads, found, assumed) if found else None
 
 
 def _spread(classes: Classes, arrow: pa.Table, column: str) -> Spread:
@@ -44,7 +44,7 @@ def _spread(classes: Classes, arrow: pa.Table, column: str) -> Spread:
     return spread(classes, arrow, column)
 
 
-def _sensitive(classes: Classes, counts: Spread, assumed: Assumptions) -> SensitiveRisk:
+def _sensitive(counts: Spread, assumed: Assumptions) -> SensitiveRisk:
     distinct = anonymity.distinct_l(counts)
     at = assumed.recursive_l or max(2, distinct)
     t_equal = anonymity.t_closeness(counts, ordered=False)
@@ -53,7 +53,7 @@ def _sensitive(classes: Classes, counts: Spread, assumed: Assumptions) -> Sensit
         column=counts.column,
         values=len(counts.totals),
         ordered=counts.ordered,
-        alpha=anonymity.alpha_k(classes, counts)[0],
+        alpha=float(counts.share.max()),
         distinct_l=distinct,
         entropy_l=anonymity.entropy_l(counts),
         recursive_l=anonymity.recursive_l(counts, assumed.recursive_c),
@@ -69,15 +69,25 @@ def _sensitive(classes: Classes, counts: Spread, assumed: Assumptions) -> Sensit
 
 
 def _pycanon(
-    classes: Classes, spreads: Sequence[Spread], found: Sequence[SensitiveRisk]
-) -> PycanonFigures:
+    classes: Classes,
+    spreads: Sequence[Spread],
+    found: Sequence[SensitiveRisk],
+    assumed: Assumptions,
+) -> PycanonFigures | None:
+    """Return what pyCANON prints; ``None`` where it leaves out every row."""
+    seen = [anonymity_pycanon.without_missing(classes, one) for one in spreads]
+    counts = [one for one in seen if one is not None]
+    if not counts:
+        return None
+    if any(one is not other for one, other in zip(counts, spreads, strict=True)):
+        found = [_sensitive(one, assumed) for one in counts]
     distinct = min(one.distinct_l for one in found)
     return PycanonFigures(
-        k=anonymity.k_anonymity(classes),
+        k=int(counts[0].sizes.min()),
         alpha=max(one.alpha for one in found),
         distinct_l=distinct,
-        entropy_l=min(anonymity_pycanon.entropy_l_pycanon(one) for one in spreads),
-        recursive_c=max(anonymity_pycanon.recursive_c_pycanon(one, distinct) for one in spreads),
+        entropy_l=min(anonymity_pycanon.entropy_l_pycanon(one) for one in counts),
+        recursive_c=max(anonymity_pycanon.recursive_c_pycanon(one, distinct) for one in counts),
         basic_beta=max(one.basic_beta for one in found),
         enhanced_beta=max(one.enhanced_beta for one in found),
         t=max(one.t for one in found),

@@ -1,4 +1,4 @@
-"""The two l-diversity figures that pyCANON defines differently, as pyCANON prints them.
+"""What pyCANON computes differently, as pyCANON prints it: two l-diversity figures, missing values.
 
 All its other figures are equal to those of :mod:`safehands.risk.anonymity`.
 """
@@ -7,14 +7,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from safehands.risk.classes import Classes
 from safehands.risk.spread import Spread
 
-__all__ = ["entropy_l_pycanon", "recursive_c_pycanon"]
+__all__ = ["entropy_l_pycanon", "recursive_c_pycanon", "without_missing"]
 
 _CANDIDATES = 10_000
+
+
+def without_missing(classes: Classes, sensitive: Spread) -> Spread | None:
+    """Return the spread without the class of rows that lack the only quasi-identifier.
+
+    pandas groups by several columns with a missing value as a key like any other, and by a single
+    column without it: so pyCANON, given one quasi-identifier, leaves those rows out of the classes
+    but counts them in the shares of the whole table. ``None`` where no class is left.
+    """
+    if len(classes.quasi) > 1 or classes.tuples[0][0] != 0:
+        return sensitive
+    if len(classes) == 1:
+        return None
+    # Classes ascend by value and a missing one comes first.
+    stays = sensitive.owner > 0
+    return replace(
+        sensitive,
+        owner=sensitive.owner[stays] - 1,
+        value=sensitive.value[stays],
+        count=sensitive.count[stays],
+        sizes=sensitive.sizes[1:],
+        whole=sensitive.records,
+    )
 
 
 def entropy_l_pycanon(sensitive: Spread) -> int:

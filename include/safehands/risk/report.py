@@ -43,8 +43,7 @@ class Assumptions:
     the two parts whose work doubles with every further quasi-identifier.
 
     ``missing``: ``category``, a missing value is a category of its own (as in ARX); ``drop``, rows
-    with a missing quasi-identifier are left out altogether (pyCANON leaves them out of the classes,
-    as pandas groups, but counts their sensitive values); ``wildcard``, figures as for ``category``
+    with a missing quasi-identifier are left out altogether; ``wildcard``, figures as for ``category``
     and beside them :class:`WildcardRisk`, and individual risks, by sdcMicro's rule that a missing
     value matches every value.
     """

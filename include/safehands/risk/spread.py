@@ -20,7 +20,8 @@ class Spread:
 
     ``owner``, ``value``, ``count``: one entry per non-zero cell. ``sizes``: rows per class.
     ``totals``: rows per value in the whole table; values ascend, a missing value comes last.
-    ``ordered``: whether the values are numbers or times.
+    ``ordered``: whether the values are numbers or times. ``whole``: the rows that ``totals`` are
+    of, where classes were left out; 0 for the classes' own.
     """
 
     column: str
@@ -30,11 +31,12 @@ class Spread:
     sizes: Ints
     totals: Ints
     ordered: bool
+    whole: int = 0
 
     @cached_property
     def records(self) -> int:
-        """Number of rows."""
-        return int(self.sizes.sum())
+        """Number of rows that the totals are of."""
+        return self.whole or int(self.sizes.sum())
 
     @cached_property
     def starts(self) -> Ints:
