@@ -43,9 +43,9 @@ class Assumptions:
     the two parts whose work doubles with every further quasi-identifier.
 
     ``missing``: ``category``, a missing value is a category of its own (as in ARX); ``drop``, rows
-    with a missing quasi-identifier are left out altogether; ``wildcard``, figures as for ``category``
-    and beside them :class:`WildcardRisk`, and individual risks, by sdcMicro's rule that a missing
-    value matches every value.
+    with a missing quasi-identifier are left out altogether; ``wildcard``, figures as for
+    ``category`` and beside them :class:`WildcardRisk`, and individual risks, by sdcMicro's rule
+    that a missing value matches every value.
     """
 
     threshold: float = 0.2
