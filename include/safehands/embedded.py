@@ -53,7 +53,7 @@ from sqlalchemy import URL
 
 from safehands.errors import SetupProblem
 
-__all__ = ["MAJOR", "Place", "Server", "remember", "remove", "start", "stop"]
+__all__ = ["MAJOR", "Place", "Server", "remember", "remove", "running", "start", "stop"]
 
 MAJOR = "18"
 
@@ -168,6 +168,12 @@ def start(place: Place, durable: bool = True) -> Server:
                 _launch(layout, crew, durable)
             _await_ready(layout)
     return Server(layout.run, layout.passfile)
+
+
+def running(place: Place) -> Server | None:
+    """Return how to reach the server of ``place`` if it listens; makes and starts nothing."""
+    layout = _layout(place)
+    return Server(layout.run, layout.passfile) if _listens(layout.run) else None
 
 
 def stop(place: Place) -> None:

@@ -1,7 +1,7 @@
 """What the operators share whose result depends on a person's decision.
 
 Work on the installation without any text of a foreign error leaving, and who may decide. An answer
-in Airflow's human-in-the-loop task counts only under an id of ``deciders`` in ``rights.yaml``.
+in Airflow's human-in-the-loop task counts only under a name of ``deciders`` in ``rights.yaml``.
 """
 
 from __future__ import annotations
@@ -41,8 +41,12 @@ def opened(step: str, work: Callable[[Installation], _T]) -> _T:
 
 
 def responder(given: Mapping[str, Any]) -> str:
-    """Return the id of whoever answered, empty when a time-out did."""
-    return str((given.get("responded_by_user") or {}).get("id", ""))
+    """Return the login name of whoever answered, empty when a time-out did.
+
+    The name and not the id: where people log in by role, ids are numbers of Airflow's database,
+    which nobody can check against a policy.
+    """
+    return str((given.get("responded_by_user") or {}).get("name", ""))
 
 
 def check_decider(inst: Installation, who: str) -> None:

@@ -38,6 +38,7 @@ GROUPS: dict[str, str] = {
     "metrics": "metrics",
     "table": "table",
     "inspect": "inspect",
+    "doctor": "doctor",
 }
 
 

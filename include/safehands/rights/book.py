@@ -60,7 +60,7 @@ class Code(Frozen):
 class RightsBook(Frozen):
     """How requests are answered. Days are policy: the law says "in time" (PIPL 50).
 
-    ``deciders``: the ids under which Airflow knows who may decide (PIPL 52).
+    ``deciders``: the login names of who may decide (PIPL 52).
     """
 
     deciders: tuple[str, ...]
