@@ -23,7 +23,7 @@ override LANG := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly handover up down test test-served check bench configuration torture clean
+.PHONY: help setup nightly handover up down test test-served check bench configuration torture clean logins
 
 help: ## list the targets
 	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
@@ -43,6 +43,9 @@ up: setup ## start Airflow on 127.0.0.1 (SAFEHANDS_PORT, 28080)
 
 down: setup ## stop Airflow and the embedded database
 	@$(RUN) -m safehands_airflow.launcher down
+
+logins: setup ## people who log in by role: ARGS="list", "add NAME --role officer", "password NAME", "remove NAME"
+	@$(RUN) -m safehands_airflow.logins $(ARGS)
 
 test: setup ## run all tests
 	@$(RUN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)

@@ -34,9 +34,21 @@ from safehands.installation import database_url
 from safehands.settings import PROJECT, Settings
 from safehands.store import driver
 
-__all__ = ["HOST", "address", "airflow_home", "login_file", "password", "port", "prepare"]
+__all__ = [
+    "AUTH_MANAGER",
+    "FAB",
+    "HOST",
+    "address",
+    "airflow_home",
+    "login_file",
+    "password",
+    "port",
+    "prepare",
+]
 
 HOST = "127.0.0.1"
+AUTH_MANAGER = "AIRFLOW__CORE__AUTH_MANAGER"
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 _CONNECTION = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 _NAME = "airflow"
@@ -57,6 +69,7 @@ def prepare(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     kept = _secrets(home)
     _write_once(login_file(settings), json.dumps({"admin": secrets.token_urlsafe(15)}))
     ours = {**_layout(settings, home), **_behaviour(port(environ)), **_keys(kept)}
+    ours |= _logins(environ)
     if _CONNECTION not in environ:
         ours |= _database(settings, home, kept["database_password"])
     users = {k: v for k, v in environ.items() if k.startswith("AIRFLOW__") and k not in _FIXED}
@@ -113,7 +126,6 @@ def _behaviour(number: int) -> dict[str, str]:
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin",
         "AIRFLOW__API__HOST": HOST,
         "AIRFLOW__API__PORT": str(number),
         "AIRFLOW__API__BASE_URL": f"http://{HOST}:{number}",
@@ -123,6 +135,22 @@ def _behaviour(number: int) -> dict[str, str]:
         # A task that was killed must be noticed within the night, and not by the morning.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",
         "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "600",
+    }
+
+
+def _logins(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return who checks logins: one administrator, or people by role (``SAFEHANDS_LOGINS``)."""
+    chosen = environ.get("SAFEHANDS_LOGINS") or "one"
+    if chosen not in ("one", "roles"):
+        raise SetupProblem("setup.not_a_choice", name="SAFEHANDS_LOGINS", choices="one, roles")
+    if chosen == "one":
+        return {"AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin"}
+    return {
+        AUTH_MANAGER: FAB,
+        # Guessing is slowed down; nobody makes an account for themselves.
+        "AIRFLOW__FAB__AUTH_RATE_LIMITED": "True",
+        "AIRFLOW__FAB__AUTH_RATE_LIMIT": "5 per 40 second",
+        "AIRFLOW__FAB__UPDATE_FAB_PERMS": "True",
     }
 
 

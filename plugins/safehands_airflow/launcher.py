@@ -46,6 +46,8 @@ def up(settings: Settings, environ: Mapping[str, str]) -> str:
         environment = home.prepare(settings, environ)
         migrate(environment, base)
         _open_store(settings)
+        if environment.get(home.AUTH_MANAGER) == home.FAB:
+            _open_logins(environment, base)
         components.start_keeper(base, environment, port)
     else:
         port = running["port"]
@@ -96,6 +98,17 @@ def migrate(environment: Mapping[str, str], base: Path) -> None:
 def _open_store(settings: Settings) -> None:
     """Migrate the store and check the keys now, and not in the first task of the night."""
     open_installation(settings, lambda: datetime.now(UTC)).close()
+
+
+def _open_logins(environment: Mapping[str, str], base: Path) -> None:
+    """Bring roles to policy and make this machine's account, in a process of its own.
+
+    FAB reads its settings at the first import, and this process may have imported Airflow.
+    """
+    command = [sys.executable, "-m", "safehands_airflow.logins", "start"]
+    done = subprocess.run(command, env=dict(environment), capture_output=True, check=False)
+    if done.returncode != 0:
+        raise SetupProblem("airflow.logins_failed", folder=str(base / "logs"))
 
 
 def _check_free(port: int) -> None:

@@ -24,7 +24,14 @@ from safehands.settings import Settings
 from safehands_airflow import home
 from safehands_airflow.watch import TaskState, Watch
 
-__all__ = ["end_what_was_killed", "govern_here", "load_dag", "migrate_here", "task_states"]
+__all__ = [
+    "end_what_was_killed",
+    "govern_here",
+    "load_dag",
+    "migrate_here",
+    "task_states",
+    "turned_away",
+]
 
 _LOOK_SECONDS = 0.3
 _RETRY_DELAY = timedelta(seconds=2)
@@ -45,7 +52,7 @@ def govern_here(
     log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     console.print(say("airflow.log", settings.lang, file=str(log)), style="dim", soft_wrap=True)
     os.environ.update(environment)
-    with _turned_away(log):
+    with turned_away(log):
         migrate_here()
         loaded = load_dag(dag)
         last = end_what_was_killed(dag)
@@ -122,7 +129,7 @@ def _watched(states: Callable[[], Iterable[TaskState]], watch: Watch) -> Iterato
 
 
 @contextmanager
-def _turned_away(log: Path) -> Iterator[None]:
+def turned_away(log: Path) -> Iterator[None]:
     """Send what this process writes to its output into ``log``."""
     sys.stdout.flush()
     kept = os.dup(1), os.dup(2)
