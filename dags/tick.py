@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Every day: what is due in open hand-overs, and what to look at in sharing and incidents."""
+=======
+"""Every day: what is due in open hand-overs, windows that end, approvals that stand; the logs."""
+>>>>>>> 6acaf30 (Logs are cut daily and kept for half a year; answers count under login names; tests of doctor and logins)
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from safehands_airflow.handover import HandoverOperator
 from safehands_airflow.incidents import WatchOperator
 from safehands_airflow.notices import notify_failure
 from safehands_airflow.runbook import runbook
+from safehands_airflow.upkeep import LogsOperator
 
 EVERY_TASK = {
     "owner": "safehands",
@@ -46,6 +51,7 @@ PARAMS = {
     default_args=EVERY_TASK,
 )
 def tick() -> None:
+<<<<<<< HEAD
     """Make the transitions that are due, start the approvals that are, and end."""
     advance = HandoverOperator(task_id="advance", work="tick")
     due = HandoverOperator(task_id="due", work="due")
@@ -54,6 +60,11 @@ def tick() -> None:
     ).expand_kwargs(due.output)
     advance >> due >> ask
     WatchOperator(task_id="watch")
+=======
+    """Make the transitions that are due, and end: nothing waits in a run."""
+    HandoverOperator(task_id="advance", work="tick")
+    LogsOperator(task_id="logs")
+>>>>>>> 6acaf30 (Logs are cut daily and kept for half a year; answers count under login names; tests of doctor and logins)
 
 
 tick()

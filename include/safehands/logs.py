@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+from safehands.errors import PolicyError
 from safehands.night import SHANGHAI
 
 __all__ = ["MINIMUM_DAYS", "Kept", "keep_logs", "oldest_day"]
@@ -45,11 +46,11 @@ class Kept:
 def keep_logs(folder: Path, today: date, days: int) -> Kept:
     """Cut the components' logs below ``folder`` and remove what is older than ``days``.
 
-    Done again the same day, nothing is cut again. ``ValueError`` if ``days`` is below
+    Done again the same day, nothing is cut again. Raises ``PolicyError`` if ``days`` is below
     ``MINIMUM_DAYS``.
     """
     if days < MINIMUM_DAYS:
-        raise ValueError(f"logs are kept for {MINIMUM_DAYS} days at least (CSL 23(3))")
+        raise PolicyError("policy.logs_too_short", days=days, minimum=MINIMUM_DAYS)
     if not folder.is_dir():
         return Kept(0, 0, None)
     cut = sum(_cut(path, today) for path in sorted(folder.glob("*.log")))

@@ -109,7 +109,7 @@ def show(request: Request, user: Officer) -> Response:
 def take(request: Request, user: Officer, fields: Fields) -> Response:
     """Register a request, and lead to its own page; a mistake is said above the form."""
     _check_ours(request, user, fields)
-    done = _tried(lambda inst, book: _register(inst, book, fields, user.get_id()))
+    done = _tried(lambda inst, book: _register(inst, book, fields, user.get_name()))
     if isinstance(done, SafehandsError):
         return _form_page(request, user, done)
     number, fresh = done
@@ -133,7 +133,7 @@ def code(request: Request, user: Officer, fields: Fields, number: str) -> Respon
             find(inst.store, number).request,
             fields.get("phone", ""),
             FileSender(inst.settings.home / "outgoing" / f"{number}.txt"),
-            user.get_id(),
+            user.get_name(),
             secrets.randbelow,
         )
     )
@@ -146,7 +146,7 @@ def identity(request: Request, user: Officer, fields: Fields, number: str) -> Re
     _check_ours(request, user, fields)
 
     def work(inst: Installation, book: RightsBook) -> None:
-        how, who = fields.get("how", ""), user.get_id()
+        how, who = fields.get("how", ""), user.get_name()
         if how:
             confirm(inst, book, number, how, fields.get("evidence", "").strip(), who)
         else:
@@ -170,7 +170,7 @@ def value(request: Request, user: Officer, fields: Fields, number: str) -> Respo
             field_name=fields.get("field", ""),
             value=fields.get("value", "").strip(),
         )
-        carry_out(inst, number, user.get_id(), inst.clock(), given)
+        carry_out(inst, number, user.get_name(), inst.clock(), given)
 
     return _answered(request, user, number, _tried(work))
 
@@ -259,7 +259,7 @@ def _check_ours(request: Request, user: Any, fields: Mapping[str, str]) -> None:
         signed = _signer().loads(fields.get("token", ""), max_age=_HOURS * 3600)
     except BadSignature:
         raise HTTPException(403) from None
-    if signed != user.get_id():
+    if signed != user.get_name():
         raise HTTPException(403)
 
 
@@ -277,7 +277,7 @@ def _desk(
     lang = _language(request, inst.settings)
     day = inst.clock().astimezone(SHANGHAI).date()
     said = problem.say(lang) if problem else ""
-    return Desk(book, inst.policy, lang, day, str(_signer().dumps(user.get_id())), said)
+    return Desk(book, inst.policy, lang, day, str(_signer().dumps(user.get_name())), said)
 
 
 def _language(request: Request, settings: Settings) -> str:

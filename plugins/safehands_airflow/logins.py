@@ -1,8 +1,8 @@
 """People who log in: roles from ``logins.yaml``, passwords only as hashes (FAB auth manager).
 
-``make logins ARGS="…"``: ``sync``, ``list``, ``add``, ``password``, ``remove`` on an installation whose
-``SAFEHANDS_LOGINS`` is ``roles``. FAB keeps ``scrypt`` hashes in Airflow's own database. A role is
-exactly what policy says after ``sync``: what it had besides is taken away.
+``make logins ARGS="…"``: ``sync``, ``list``, ``add``, ``password``, ``remove`` on an installation
+whose ``SAFEHANDS_LOGINS`` is ``roles``. FAB keeps ``scrypt`` hashes in Airflow's own database. A
+role is exactly what policy says after ``sync``: what it had besides is taken away.
 
 Only roles of ours are written; Airflow's own (Admin, Op, User, Viewer, Public) stay as FAB makes
 them, and nobody here is given one of them.
@@ -82,8 +82,8 @@ class Role(_Frozen):
     label: dict[Literal["zh", "en"], str]
     does: tuple[Literal["look", "start", "answer"], ...]
     dags: Literal["all"] | tuple[str, ...]
-    pages: Literal["all"] | tuple[str, ...]
-    acts: Literal["all"] | tuple[str, ...]
+    pages: tuple[str, ...]
+    acts: tuple[str, ...]
 
 
 class Logins(_Frozen):
@@ -100,8 +100,8 @@ def load_logins(folder: Path) -> Logins:
         raise PolicyError("airflow.logins_unreadable", file=_FILE) from None
 
 
-def permissions_of(role: Role, pages: tuple[str, ...]) -> set[Permission]:
-    """Return what ``role`` may do in Airflow; ``pages`` are the names of all our pages."""
+def permissions_of(role: Role) -> set[Permission]:
+    """Return what ``role`` may do in Airflow."""
     edits = "start" in role.does or "answer" in role.does
     found: set[Permission] = {*_LOOK_EVERYWHERE}
     if role.dags == "all":
@@ -113,16 +113,12 @@ def permissions_of(role: Role, pages: tuple[str, ...]) -> set[Permission]:
             found.add(("can_edit", dag))
     found |= {*_START} if "start" in role.does else set()
     found |= {*_ANSWER} if "answer" in role.does else set()
-    found |= {("can_read", f"safehands.{page}") for page in _named(role.pages, pages)}
-    found |= {("can_create", f"safehands.{page}") for page in _named(role.acts, pages)}
+    found |= {("can_read", f"safehands.{page}") for page in role.pages}
+    found |= {("can_create", f"safehands.{page}") for page in role.acts}
     return found
 
 
-def _named(chosen: Literal["all"] | tuple[str, ...], pages: tuple[str, ...]) -> tuple[str, ...]:
-    return pages if chosen == "all" else chosen
-
-
-def sync(manager: Any, logins: Logins, pages: tuple[str, ...]) -> int:
+def sync(manager: Any, logins: Logins) -> int:
     """Make every role exactly what policy says; return how many permissions changed.
 
     ``manager`` is FAB's security manager.
@@ -130,7 +126,7 @@ def sync(manager: Any, logins: Logins, pages: tuple[str, ...]) -> int:
     changed = 0
     for name, role in logins.roles.items():
         known = manager.find_role(_PREFIX + name) or manager.add_role(_PREFIX + name)
-        wanted = permissions_of(role, pages)
+        wanted = permissions_of(role)
         had = {(p.action.name, p.resource.name): p for p in known.permissions}
         for extra in had.keys() - wanted:
             manager.remove_permission_from_role(known, had[extra])
@@ -166,17 +162,11 @@ def start(manager: Any, logins: Logins, password: str) -> int:
 
     ``password`` is the generated one of ``login.json``; ``make up`` and ``make nightly`` use it.
     """
-    changed = sync(manager, logins, _pages())
+    changed = sync(manager, logins)
     if manager.find_user(username="admin") is None:
         role = manager.find_role("Admin")
         manager.add_user("admin", "admin", "-", "admin@safehands.invalid", role, password)
     return changed
-
-
-def _pages() -> tuple[str, ...]:
-    from safehands.dashboards import PAGES
-
-    return tuple(PAGES)
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""Upkeep of the installation that is nobody's step: its logs."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow.sdk import BaseOperator, Context
+
+from safehands import guard
+from safehands.errors import SafehandsError
+from safehands.logs import keep_logs
+from safehands.night import SHANGHAI
+from safehands.policy import load_policy
+from safehands.settings import Settings
+from safehands_airflow.home import airflow_home
+from safehands_airflow.operators import NightProblem
+
+__all__ = ["LogsOperator"]
+
+
+class LogsOperator(BaseOperator):
+    """Cut yesterday's logs and remove those past ``system_log`` of the retention schedule.
+
+    Counted by the real day and not by the run's: a run that is repeated later removes what is due
+    then, and nothing twice. Errors: ``NightProblem`` or ``safehands.errors.StepFailed``.
+    """
+
+    ui_color = "#e8e8e8"
+
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - as Airflow calls it
+        """Do it and return how many files were cut and removed, and the oldest day that stays."""
+        try:
+            return guard.guarded("logs", self._do)
+        except SafehandsError as error:
+            problem = error
+        # Raised outside the handler, so that nothing hangs on it as context.
+        raise problem if problem.retryable else NightProblem(problem)
+
+    def _do(self) -> dict[str, Any]:
+        settings = Settings.read(os.environ)
+        schedule = load_policy(settings.policy, settings.mappings).elsewhere["system_log"]
+        today = datetime.now(UTC).astimezone(SHANGHAI).date()
+        kept = keep_logs(airflow_home(settings) / "logs", today, schedule.keep_days or 0)
+        oldest = kept.oldest.isoformat() if kept.oldest else None
+        return {"cut": kept.cut, "removed": kept.removed, "oldest": oldest}
