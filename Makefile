@@ -23,7 +23,7 @@ override LANG := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly handover up down test test-served check bench configuration torture clean logins
+.PHONY: help setup nightly handover up down test test-served check bench configuration torture clean logins audit
 
 help: ## list the targets
 	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
@@ -58,6 +58,9 @@ check: setup ## lint, format, types, import contracts
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy include plugins dags
 	$(VENV)/bin/lint-imports
+
+audit: setup ## bill of materials, licences, known holes, no secret in the repository (STRICT=1 for a release)
+	@$(RUN) requirements/audit.py
 
 bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, backup, risk, hand-over
 	@$(RUN) tests/bench/nightly.py $(ARGS)

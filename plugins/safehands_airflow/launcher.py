@@ -26,7 +26,7 @@ from safehands.settings import Settings
 from safehands_airflow import components, home
 from safehands_airflow.api import Api, health
 
-__all__ = ["down", "is_up", "main", "migrate", "up"]
+__all__ = ["down", "is_up", "main", "migrate", "prepare_airflow", "up"]
 
 _HEALTHY_SECONDS = 180.0
 _STOP_SECONDS = 60.0
@@ -44,10 +44,7 @@ def up(settings: Settings, environ: Mapping[str, str]) -> str:
         port = home.port(environ)
         _check_free(port)
         environment = home.prepare(settings, environ)
-        migrate(environment, base)
-        _open_store(settings)
-        if environment.get(home.AUTH_MANAGER) == home.FAB:
-            _open_logins(environment, base)
+        prepare_airflow(settings, environment)
         components.start_keeper(base, environment, port)
     else:
         port = running["port"]
@@ -60,6 +57,18 @@ def up(settings: Settings, environ: Mapping[str, str]) -> str:
         password=home.password(settings),
         file=str(home.login_file(settings)),
     )
+
+
+def prepare_airflow(settings: Settings, environment: Mapping[str, str]) -> None:
+    """Bring both databases to the installed versions and the logins to policy.
+
+    Raises ``SetupProblem`` or ``KeyProblem``.
+    """
+    base = home.airflow_home(settings)
+    migrate(environment, base)
+    _open_store(settings)
+    if environment.get(home.AUTH_MANAGER) == home.FAB:
+        _open_logins(environment, base)
 
 
 def down(settings: Settings) -> str:

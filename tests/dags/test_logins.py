@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,13 @@ from sqlalchemy import create_engine, text
 from safehands import embedded
 from safehands.errors import PolicyError
 from safehands.settings import Settings
-from safehands_airflow import components, home, launcher
+from safehands_airflow import home, launcher
 from safehands_airflow.deciding import responder
 from safehands_airflow.logins import load_logins, permissions_of
 
 PASSWORD = "correct horse battery"
+# Who may look at a DAG is told that there is none; who may not is refused.
+MAY = 404
 POLICY = Path(__file__).resolve().parents[2] / "include" / "policy"
 
 
@@ -71,9 +74,14 @@ def shop() -> Iterator[Shop]:
     prefixes = ("AIRFLOW", "SAFEHANDS_", "PG")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(prefixes)}
     more = {"SAFEHANDS_PORT": str(port), "SAFEHANDS_LOGINS": "roles", "SAFEHANDS_LANG": "en"}
+    pages: subprocess.Popen[bytes] | None = None
     opened = Shop(settings, {**kept, **more}, port)
     try:
-        launcher.up(settings, opened.environment)
+        # Logins need the web server alone; there are no DAGs in its database.
+        given = home.prepare(settings, opened.environment)
+        launcher.prepare_airflow(settings, given)
+        pages = subprocess.Popen([sys.executable, "-m", "airflow", "api-server"], env=given)
+        await_pages(port)
         secret = folder / "password"
         secret.write_text(PASSWORD)
         for role in ("officer", "seller"):
@@ -81,9 +89,22 @@ def shop() -> Iterator[Shop]:
             assert (done.returncode, done.stdout) == (0, f"p.{role} may log in, as {role}.\n")
         yield opened
     finally:
-        components.stop_keeper(home.airflow_home(settings))
+        if pages is not None:
+            pages.terminate()
+            pages.wait()
         embedded.remove(embedded.Place(settings.home))
         shutil.rmtree(folder)
+
+
+def await_pages(port: int) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/api/v2/version", timeout=60).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.25)
+    raise TimeoutError("the web server did not come up")
 
 
 def test_roles_open_what_policy_says_and_no_more(shop: Shop) -> None:
@@ -91,7 +112,7 @@ def test_roles_open_what_policy_says_and_no_more(shop: Shop) -> None:
     wanted = {
         ("p.officer", "/safehands/overview", "GET"): 200,
         ("p.officer", "/safehands/requests", "GET"): 200,
-        ("p.officer", "/api/v2/dags/restore_drill", "GET"): 200,
+        ("p.officer", "/api/v2/dags/restore_drill", "GET"): MAY,
         ("p.officer", "/api/v2/dags/~/dagRuns/~/hitlDetails", "GET"): 200,
         ("p.officer", "/api/v2/variables", "GET"): 403,
         ("p.officer", "/api/v2/connections", "GET"): 403,
@@ -99,7 +120,7 @@ def test_roles_open_what_policy_says_and_no_more(shop: Shop) -> None:
         ("p.seller", "/safehands/overview", "GET"): 403,
         ("p.seller", "/safehands/backups", "GET"): 403,
         ("p.seller", "/safehands/requests", "GET"): 403,
-        ("p.seller", "/api/v2/dags/station_handover", "GET"): 200,
+        ("p.seller", "/api/v2/dags/station_handover", "GET"): MAY,
         ("p.seller", "/api/v2/dags/nightly_governance", "GET"): 403,
         ("p.seller", "/api/v2/dags/~/dagRuns/~/hitlDetails", "GET"): 200,
         ("p.seller", "/api/v2/dags/station_handover/dagRuns", "POST"): 403,
@@ -127,8 +148,8 @@ def test_nobody_comes_in_without_a_password_and_none_is_kept(shop: Shop) -> None
 
 def test_what_a_role_got_besides_is_taken_away(shop: Shop) -> None:
     shop.rows(
-        "INSERT INTO ab_permission_view_role (permission_view_id, role_id)"
-        " SELECT v.id, r.id FROM ab_role r, ab_permission_view v"
+        "INSERT INTO ab_permission_view_role (id, permission_view_id, role_id)"
+        " SELECT nextval('ab_permission_view_role_id_seq'), v.id, r.id FROM ab_role r, ab_permission_view v"
         " JOIN ab_permission p ON p.id = v.permission_id"
         " JOIN ab_view_menu m ON m.id = v.view_menu_id"
         " WHERE r.name = 'safehands_seller' AND p.name = 'can_read' AND m.name = 'Connections'"
