@@ -149,7 +149,8 @@ def test_nobody_comes_in_without_a_password_and_none_is_kept(shop: Shop) -> None
 def test_what_a_role_got_besides_is_taken_away(shop: Shop) -> None:
     shop.rows(
         "INSERT INTO ab_permission_view_role (id, permission_view_id, role_id)"
-        " SELECT nextval('ab_permission_view_role_id_seq'), v.id, r.id FROM ab_role r, ab_permission_view v"
+        " SELECT nextval('ab_permission_view_role_id_seq'), v.id, r.id"
+        " FROM ab_role r, ab_permission_view v"
         " JOIN ab_permission p ON p.id = v.permission_id"
         " JOIN ab_view_menu m ON m.id = v.view_menu_id"
         " WHERE r.name = 'safehands_seller' AND p.name = 'can_read' AND m.name = 'Connections'"

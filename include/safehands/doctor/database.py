@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import ip_address
-from pathlib import Path
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
-from safehands import embedded, store
+from safehands import embedded
 from safehands.doctor.finding import Finding
 from safehands.doctor.habits import habits
 from safehands.errors import KeyProblem, SafehandsError
@@ -23,8 +20,9 @@ from safehands.rotation.state import escrow_holds
 from safehands.settings import Settings
 from safehands.store import Store
 from safehands.store.engine import ROLES
+from safehands.store.setup import newest_revision
 
-__all__ = ["database", "newest_revision", "transport"]
+__all__ = ["database", "transport"]
 
 _OLDEST = 150000
 _SKEW_SECONDS, _WRONG_SECONDS = 5.0, 60.0
@@ -106,13 +104,6 @@ def clock(there: datetime, here: datetime) -> Finding:
     if seconds > _SKEW_SECONDS:
         return Finding("clock", "warn", "apart", shown)
     return Finding("clock", "ok", "ok", shown)
-
-
-def newest_revision() -> str:
-    """Return the newest schema revision that this release knows."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(store.__file__).parent / "migrations"))
-    return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 def _schema(connection: Connection) -> Finding:

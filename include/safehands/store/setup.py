@@ -6,6 +6,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError, ProgrammingError
@@ -16,7 +17,7 @@ from safehands.keys.provider import role_password
 from safehands.keys.roots import check_value, verify_check
 from safehands.store.engine import ROLES, Store, driver
 
-__all__ = ["prepare_store", "schema_revision"]
+__all__ = ["newest_revision", "prepare_store", "schema_revision"]
 
 
 def prepare_store(store: Store, revision: str = "head") -> None:
@@ -32,6 +33,7 @@ def prepare_store(store: Store, revision: str = "head") -> None:
     try:
         _make_database(store.url)
         with store.admin().begin() as connection:
+            _check_known(connection)
             _check_root(connection, store.provider)
             _make_roles(connection, store.provider)
             _migrate(connection, revision)
@@ -180,9 +182,29 @@ def _works(connection: Connection, role: str, password: str) -> bool:
         engine.dispose()
 
 
-def _migrate(connection: Connection, revision: str) -> None:
+def newest_revision() -> str:
+    """Return the newest schema revision that this release knows."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
+def _config() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    return config
+
+
+def _check_known(connection: Connection) -> None:
+    """Refuse a schema that a newer release wrote: going on would write what it cannot read."""
+    if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar() is None:
+        return
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    if found is not None and str(found) not in known:
+        raise SetupProblem("setup.schema_newer", found=str(found), newest=newest_revision())
+
+
+def _migrate(connection: Connection, revision: str) -> None:
+    config = _config()
     config.attributes["connection"] = connection
     connection.execute(text("SET LOCAL ROLE safehands_owner"))
     command.upgrade(config, revision)
