@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Every day: what is due in open hand-overs, and what to look at in sharing and incidents."""
-=======
-"""Every day: what is due in open hand-overs, windows that end, approvals that stand; the logs."""
->>>>>>> 6acaf30 (Logs are cut daily and kept for half a year; answers count under login names; tests of doctor and logins)
+"""Every day: what is due in hand-overs, what to look at in sharing and incidents; the logs."""
 
 from __future__ import annotations
 
@@ -51,7 +47,6 @@ PARAMS = {
     default_args=EVERY_TASK,
 )
 def tick() -> None:
-<<<<<<< HEAD
     """Make the transitions that are due, start the approvals that are, and end."""
     advance = HandoverOperator(task_id="advance", work="tick")
     due = HandoverOperator(task_id="due", work="due")
@@ -60,11 +55,7 @@ def tick() -> None:
     ).expand_kwargs(due.output)
     advance >> due >> ask
     WatchOperator(task_id="watch")
-=======
-    """Make the transitions that are due, and end: nothing waits in a run."""
-    HandoverOperator(task_id="advance", work="tick")
     LogsOperator(task_id="logs")
->>>>>>> 6acaf30 (Logs are cut daily and kept for half a year; answers count under login names; tests of doctor and logins)
 
 
 tick()

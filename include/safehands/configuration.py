@@ -35,6 +35,8 @@ _ELSEWHERE = """
 
 - `SAFEHANDS_PORT`: the port of Airflow's web page on 127.0.0.1, 28080 by default; read by
   `make up`.
+- `SAFEHANDS_LOGINS`: `one` (default) or `roles`; read by `make up` and `make logins`, see
+  [running it securely](security.md).
 - `SAFEHANDS_SOURCE_<NAME>`: the URL of a source database that `stations.yaml` declares, with
   `-` in its name as `_`; needed where the URL holds a password, and wins over the one there.
   Secret: read when it is needed.
