@@ -111,6 +111,8 @@ def _nightly(call: Call) -> None:
         show.night(inst, head, lang, call.console)
         if not tonight.shards:
             call.console.print(say("show.nothing_new", lang))
+        for station, files in sorted(tonight.frozen.items()):
+            call.console.print(say("transfer.frozen", lang, station=station, files=files))
     except (BadInput, QualityGateClosed, StepFailed):
         # The other stations' night went on: it is shown before the problem is.
         show.night(inst, head, lang, call.console)

@@ -6,9 +6,10 @@ that nothing of a customer's leaves a step in an error.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from functools import partial
 from time import monotonic
@@ -35,6 +36,7 @@ from safehands.settings import Settings
 from safehands.stations import Register, load_register
 from safehands.store.batches import Batch, current_batches
 from safehands.store.register import check_keys, register
+from safehands.transfer.freeze import frozen
 from safehands.workers import spread
 
 __all__ = [
@@ -101,17 +103,21 @@ class Plan:
     head: Head
     shards: tuple[Shard, ...]
     known: int
+    frozen: Mapping[str, int] = field(default_factory=dict)
+    """Files left in the landing folder, per station that is being handed over."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return JSON-able plain data."""
         shards = [asdict(s) for s in self.shards]
-        return {"head": self.head.as_dict(), "shards": shards, "known": self.known}
+        made = {"head": self.head.as_dict(), "shards": shards, "known": self.known}
+        return {**made, "frozen": dict(self.frozen)} if self.frozen else made
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
         """Rebuild from ``as_dict``."""
         shards = tuple(Shard.from_dict(s) for s in data["shards"])
-        return cls(Head.from_dict(data["head"]), shards, data["known"])
+        head, known = Head.from_dict(data["head"]), data["known"]
+        return cls(head, shards, known, data.get("frozen", {}))
 
 
 def nightly(inst: Installation, business_date: date, tell: Tell) -> Plan:
@@ -216,8 +222,12 @@ def _plan(inst: Installation, business_date: date) -> Plan:
     refused = [f for f in fresh if names_a_person(f.path)]
     set_aside(inst.store, refused, head.run, business_date, inst.policy, inst.clock())
     fresh = [f for f in fresh if f not in refused]
+    # A station that changes hands takes nothing in; its files wait for the last load, or the buyer.
+    held = Counter(f.station for f in fresh if f.station in frozen(inst.store))
+    fresh = [f for f in fresh if f.station not in held]
     shards = cut_shards(_in_parts(inst, fresh, known), declared, _shard_bytes(settings))
-    return Plan(head, shards, len(files) - len(fresh) - len(refused))
+    seen = len(files) - len(fresh) - len(refused) - held.total()
+    return Plan(head, shards, seen, dict(held))
 
 
 def _in_parts(
@@ -252,6 +262,11 @@ def pseudonymise(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
     """Write the shard into the store, in one transaction."""
 
     def step(night: Night) -> Handoff:
+        held = frozen(inst.store) & {file.station for file in handoff.shard.files}
+        if held:
+            # Frozen after tonight's plan was made: the files stay, the night goes on without them.
+            files = sum(1 for file in handoff.shard.files if file.station in held)
+            raise errors.HandoverRefused("transfer.frozen", station=min(held), files=files)
         check = partial(validate_step.check_pseudonymised, night=night)
         return pseudonymise_step.pseudonymise(handoff, night, inst.store, inst.clock(), check)
 

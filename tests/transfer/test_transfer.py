@@ -20,9 +20,9 @@ from safehands.errors import HandoverRefused, KeyProblem, LedgerBroken
 from safehands.keys import age
 from safehands.ledger import sign
 from safehands.ledger.note import SigningKey
+from safehands.transfer.container import note_text
 from safehands.transfer.contents import FATE
 from safehands.transfer.cutover import request_of
-from safehands.transfer.package import note_text
 from safehands.transfer.receipt import sign_receipt
 from safehands.transfer.receive import receive_package
 
@@ -34,7 +34,7 @@ def phones_of(world: World, code: str) -> list[str]:
 def test_what_moves_is_at_the_buyer_and_nowhere_else(deal: Deal) -> None:
     before = {row["record"]["phone"]: row["record"] for row in deal.world.people("A")}
     made = deal.package()
-    assert made.counts == {"person": 2, "parcel": 9, "custody": 2, "preference": 2, "consent": 0}
+    assert made.counts == {"person": 2, "parcel": 9, "custody": 2, "preference": 2, "consent": 2}
     body = deal.receive()
     assert body["received"]["parcel"] == {"new": 9, "joined": 0, "kept_out": 0}
     there = {row["record"]["phone"]: row["record"] for row in deal.world.people("B")}
@@ -172,9 +172,11 @@ def test_who_knows_the_buyers_public_key_can_not_forge_a_package(deal: Deal) -> 
 def test_a_column_out_of_scope_is_refused_though_the_seller_signed_it(
     deal: Deal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from safehands.transfer import package
+    from safehands.transfer import container, package
 
-    real = package.read_tables
+    wider = container.SCHEMAS["person"].append(pa.field("id_card", pa.string()))
+    monkeypatch.setattr(container, "SCHEMAS", {**container.SCHEMAS, "person": wider})
+    real = package.read_part
 
     def more(*given: Any) -> Any:
         tables = real(*given)
@@ -182,7 +184,7 @@ def test_a_column_out_of_scope_is_refused_though_the_seller_signed_it(
         extra = pa.array(["x"] * person.num_rows)
         return {**tables, "person": person.append_column("id_card", extra)}
 
-    monkeypatch.setattr(package, "read_tables", more)
+    monkeypatch.setattr(package, "read_part", more)
     deal.package()
     with pytest.raises(HandoverRefused, match="out of scope"):
         deal.receive()
@@ -229,9 +231,12 @@ def test_an_erasure_in_the_middle_is_counted_and_a_new_row_stops(deal: Deal) -> 
     erasure.erase_due(store, seller, night.policy, night.run, night.business_date, now)
     assert deal.reconcile()["gone"]["subject"] == 1
     late = [parcel(f"LATE-{n}", at(2026, 11, 21), receiver_phone=PHONES[5]) for n in range(3)]
+    deal.ready()
+    with pytest.raises(HandoverRefused, match="Make the final delta first"):
+        deal.cut_alone()
     deal.world.load(late)
     with pytest.raises(HandoverRefused, match="came into"):
-        deal.cut()
+        deal.cut_alone()
     assert deal.state() == "reconciled"
 
 

@@ -17,6 +17,13 @@ from safehands.commands import call as edge
 from safehands.installation import Installation
 from safehands.night import Night
 from safehands.transfer.certificate import BY_HAND
+from safehands.transfer.revocation import OPENS
+
+
+def checklist(day: str) -> str:
+    """Return a checklist of staff access as a shop writes it."""
+    line = "  - {{opens: {what}, account: zhao.lei, done: none, by: wang.li, day: {day}}}"
+    return "\n".join(["version: 1", "accounts:", *(line.format(what=w, day=day) for w in OPENS)])
 
 
 def test_a_station_changes_hands_by_command(
@@ -52,6 +59,20 @@ def test_a_station_changes_hands_by_command(
     run("bundle", *this, *seller, "--file", str(tmp_path / "evidence.age"))
     told = json.loads(run("reconcile", *this, *seller, "--station", "A1"))
     assert told["held"]["parcel"] == 24
+    day = str(night.business_date)
+    run("freeze", *this, *seller, "--station", "A1", "--by", "wang.li")
+    count = ("--by", "wang.li", "--page", str(tmp_path / "stock.html"))
+    doc = ("--file", str(tmp_path / "stock.json"))
+    run("stock", *this, *seller, "--station", "A1", *count, *doc)
+    whole = ("--package", str(deal.path))
+    run("stock-buyer", *buyer, *signer, "--station", "A1=B1", *whole, *count, *doc)
+    run("accept-stock", *this, *signer, *doc)
+    run("settle", *this, *seller, "--station", "A1", "--by", "wang.li")
+    listed = (tmp_path / "stock.html").read_text("utf-8")
+    assert "WAIT-1" in listed
+    assert PHONES[5] not in listed
+    (tmp_path / "access.yaml").write_text(checklist(day), encoding="utf-8")
+    run("revoke", *this, *seller, "--file", str(tmp_path / "access.yaml"))
     last = ("--until", "2029-11-23", "--by", "wang.li")
     run("cutover", *this, *seller, "--station", "A1", *last)
     deal.finish()

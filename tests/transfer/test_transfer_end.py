@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 from openpyxl import load_workbook
@@ -17,8 +18,29 @@ from safehands.keys import age
 from safehands.ledger import verify_document
 from safehands.transfer.certificate import BY_HAND, Declaration, certify
 from safehands.transfer.evidence_bundle import end_bundle, look_up
+from safehands.transfer.form import Filled, read_form
 from safehands.transfer.package import make_package
 from safehands.transfer.receipt import accept_form
+from safehands.transfer.revocation import OPENS, Access, Checklist, revoke
+
+
+def accounts() -> Checklist:
+    """A checklist of one account for each thing that staff can open."""
+    day = date(2026, 11, 24)
+    return Checklist(
+        accounts=tuple(
+            Access(
+                opens=what,
+                account="zhao.lei",
+                done="revoked",
+                by="wang.li",
+                day=day,
+                evidence="cd" * 32,
+            )
+            for what in OPENS
+        )
+    )
+
 
 DECLARED = {what: Declaration("wang.li", date(2026, 11, 24), "erased") for what in BY_HAND}
 
@@ -32,6 +54,9 @@ def test_the_certificate_says_proved_and_declared_apart(deal: Deal) -> None:
     some = {what: one for what, one in DECLARED.items() if what != "cctv"}
     with pytest.raises(HandoverRefused, match="cctv"):
         certify(store, seller, deal.id, some, now)
+    with pytest.raises(HandoverRefused, match="checklist of staff access"):
+        certify(store, seller, deal.id, DECLARED, now)
+    revoke(store, seller, deal.id, accounts(), now)
     document = certify(store, seller, deal.id, DECLARED, now)
     found = verify_document(document, deal.verifier)
     proved, declared = found.body["proved"], found.body["declared"]
@@ -75,11 +100,27 @@ def test_a_buyer_without_safehands_gets_the_same_as_text(deal: Deal) -> None:
     }
     kinds = {c.data_type for sheet in book.worksheets for row in sheet.iter_rows() for c in row}
     assert "f" not in kinds
-    wrong = {**made.counts, "parcel": 1}
+    form = deal.path.with_name(f"{deal.path.name}.receipt.xlsx")
+    assert not any(phone.encode() in form.read_bytes() for phone in PHONES)
+    with pytest.raises(HandoverRefused, match="person"):
+        read_form(form)
     with pytest.raises(HandoverRefused, match="differs"):
-        accept_form(store, seller, deal.id, wrong, "0" * 64, "wang.li", now)
-    accept_form(store, seller, deal.id, made.counts, "0" * 64, "wang.li", now)
+        accept_form(
+            store, seller, deal.id, filled(form, {**made.counts, "parcel": 1}), "wang.li", now
+        )
+    accept_form(store, seller, deal.id, filled(form, made.counts), "wang.li", now)
     assert deal.state() == "received"
+
+
+def filled(path: Path, counts: dict[str, int]) -> Filled:
+    """Fill a form in by hand and read it back."""
+    book = load_workbook(path)
+    for row in book.active.iter_rows():
+        if row[0].value in counts:
+            row[3].value = counts[row[0].value]
+    back = path.with_name("back.xlsx")
+    book.save(back)
+    return read_form(back)
 
 
 _REFUSED = (

@@ -1,7 +1,7 @@
 """A transfer that is killed at any moment and done again is an undisturbed one.
 
-Package, receive, receipt, bundle, reconcile, cut-over and the final erasure run in a child that
-kills itself right before the n-th statement or write; then everything is done again. Sampled
+Package, receive, receipts, delta, reconcile, stock-takes, cut-over and final erasure run in a child
+that kills itself right before the n-th statement or write; then everything is done again. Sampled
 points; ``SAFEHANDS_TORTURE=1`` takes every one.
 """
 
@@ -39,6 +39,10 @@ SAMPLES = 10
 TORTURE = os.environ.get("SAFEHANDS_TORTURE") == "1"
 POINTS = Path(__file__).resolve().parents[1] / "promises" / "promise_points.py"
 ID = UUID("0badc0de-aaaa-4bbb-8ccc-addeddeadbee")
+_CHANGE = (
+    "UPDATE parcel SET tags = 1 WHERE status = 2 AND arrived_at = (SELECT max(arrived_at)"
+    " FROM parcel WHERE status = 2)"
+)
 _BODIES = "SELECT body FROM ledger_entry ORDER BY id"
 
 
@@ -123,11 +127,28 @@ def _work(home: Path, url: str, policy: Policy, die_at: int | None, result: Path
     deal = deal_at(home, url, policy)
     points = points_of(die_at)
     points.install()
-    deal.whole()
-    deal.finish()
+    _whole(deal)
     points.close()
     result.write_text(json.dumps({"points": points.seen, "state": _state(deal)}))
     deal.world.store.close()
+
+
+def _whole(deal: Deal) -> None:
+    """Go from the package to the proof, with one parcel changed in between."""
+    deal.package()
+    deal.receive()
+    deal.accept()
+    with deal.world.store.admin().begin() as connection:
+        connection.execute(text(_CHANGE))
+    deal.delta()
+    deal.receive_delta()
+    deal.accept_delta()
+    deal.reconcile()
+    if deal.state() == "reconciled":
+        deal.stock(deltas=1)
+    deal.bundle()
+    deal.cut_alone()
+    deal.finish()
 
 
 def _state(deal: Deal) -> dict[str, Any]:

@@ -12,14 +12,27 @@ from sqlalchemy import text
 
 from minimised import World, at, collected, parcel, preference
 from safehands import backup, erasure, journal
+from safehands.handover.classify import campaign
 from safehands.handover.state import PATHS, advance, load
 from safehands.keys import age
 from safehands.ledger import VerifierKey
 from safehands.transfer.cutover import Cut, cut_over
+from safehands.transfer.delta import Delta, make_delta
 from safehands.transfer.evidence_bundle import Bundle, make_bundle
+from safehands.transfer.freeze import freeze
 from safehands.transfer.package import Order, Packaged, make_package
-from safehands.transfer.receipt import accept_receipt, reconcile, sign_receipt
+from safehands.transfer.papers import bring
+from safehands.transfer.receipt import (
+    accept_delta,
+    accept_receipt,
+    reconcile,
+    sign_delta,
+    sign_receipt,
+)
 from safehands.transfer.receive import Reception, receive_package
+from safehands.transfer.receive_delta import receive_delta
+from safehands.transfer.stocktake import accept_stock, buyers_stock, sellers_stock
+from safehands.transfer.waiting import settle
 
 BUYER_KEY = "transfer-identity/B"
 PHONES = [f"1380000{n:04d}" for n in range(100)]
@@ -34,6 +47,11 @@ class Deal:
     path: Path
     id: UUID = field(default_factory=uuid4)
     mode: str = "asset_deal"
+    stations: tuple[str, ...] = ("A1",)
+
+    @property
+    def moves(self) -> bool:
+        return "packaged" in PATHS[self.mode]  # type: ignore[index]
 
     @property
     def verifier(self) -> VerifierKey:
@@ -60,19 +78,36 @@ class Deal:
             path: Any = PATHS[self.mode]  # type: ignore[index]
             for state in path[1 : path.index(until) + 1]:
                 advance(connection, self.id, state, {"test": state}, self.world.now)
+        self.say_yes()
+        bring(
+            store,
+            seller,
+            self.id,
+            "closing_evidence",
+            "ab" * 32,
+            self.world.night.business_date,
+            "wang.li",
+            self.world.now,
+        )
+
+    def say_yes(self) -> None:
+        """Everybody who is to move has agreed to this hand-over."""
+        values = {"id": self.id, "campaign": campaign(self.id), "now": self.world.now}
+        with self.world.store.admin().begin() as connection:
+            connection.execute(text(_YES), values)
 
     def package(self) -> Packaged:
         return make_package(self.world.store, self.order(), self.path, self.world.now)
 
     def order(self) -> Order:
-        return Order(self.id, self.world.owner(), ("A1",), "B", self.recipient())
+        return Order(self.id, self.world.owner(), self.stations, "B", self.recipient())
 
     def reception(self, **changes: Any) -> Reception:
         given = Reception(
             self.buyer.owner("B"),
             age.identity(self.buyer.store.provider, BUYER_KEY),
             self.verifier,
-            {"A1": "B1"},
+            dict.fromkeys(self.stations, "B1"),
             180,
             "receive-test",
             self.buyer.night.business_date,
@@ -93,20 +128,80 @@ class Deal:
 
     def reconcile(self) -> dict[str, Any]:
         store, seller = self.world.store, self.world.owner()
-        return reconcile(store, seller, self.id, ("A1",), self.world.now)
+        return reconcile(store, seller, self.id, self.stations, self.world.now)
 
     def bundle(self) -> Bundle:
         store, path = self.world.store, self.path.with_suffix(".evidence")
         return make_bundle(store, self.world.owner(), self.id, path, self.world.now)
 
-    def cut(self) -> dict[str, Any]:
+    def freeze(self) -> None:
+        """Freeze the station and let both take stock of what waits and moves."""
+        store, seller, now = self.world.store, self.world.owner(), self.world.now
+        freeze(store, seller, self.id, self.stations, "wang.li", now)
+
+    def delta(self, number: int = 1) -> Delta:
+        self.freeze()
+        file = self.path.with_name(f"delta-{number}.age")
+        return make_delta(self.world.store, self.order(), self.path, file, self.world.now)
+
+    def receive_delta(self, number: int = 1) -> dict[str, Any]:
+        file = self.path.with_name(f"delta-{number}.age")
+        return receive_delta(
+            self.buyer.store,
+            self.path.read_bytes(),
+            file.read_bytes(),
+            self.reception(),
+            self.buyer.night.policy,
+            self.buyer.now,
+        )
+
+    def accept_delta(self, number: int = 1) -> dict[str, Any]:
+        buyer, now = self.buyer.owner("B"), self.buyer.now
+        document = sign_delta(self.buyer.store, buyer, str(self.id), number, now)
+        store, seller = self.world.store, self.world.owner()
+        return accept_delta(store, seller, self.id, document, self.buyers_verifier, now)
+
+    def stock(self, deltas: int = 0, missing: int = 0) -> None:
+        """Both take stock, and the seller keeps the buyer's."""
+        pages = (self.path.with_name(f"stock-{who}.html") for who in ("seller", "buyer"))
+        one, other = pages
+        sellers_stock(self.world.store, self.order(), "wang.li", missing, one, self.world.now)
+        files = [self.path.with_name(f"delta-{n}.age").read_bytes() for n in range(1, deltas + 1)]
+        document = buyers_stock(
+            self.buyer.store,
+            self.path.read_bytes(),
+            files,
+            self.reception(),
+            "chen.fang",
+            0,
+            other,
+            self.buyer.now,
+        )
+        accept_stock(self.world.store, self.id, document, self.buyers_verifier, self.world.now)
+
+    def ready(self) -> None:
+        """Do all that the cut-over waits for: freeze, stock-take, bundle, parcels settled."""
+        self.freeze()
+        if self.moves and self.state() == "reconciled":
+            self.stock()
         self.bundle()
+        store, seller, now = self.world.store, self.world.owner(), self.world.now
+        settle(
+            store, seller, self.id, self.stations, "wang.li", self.world.night.business_date, now
+        )
+
+    def cut(self) -> dict[str, Any]:
+        if self.state() in ("approved", "reconciled"):
+            self.ready()
+        return self.cut_alone()
+
+    def cut_alone(self) -> dict[str, Any]:
         night = self.world.night
         day = night.business_date
         order = Cut(
             self.id,
             self.world.owner(),
-            ("A1",),
+            self.stations,
             day.replace(year=day.year + 3),
             "wang.li",
             "cutover-test",
@@ -158,6 +253,13 @@ def people_of_a(world: World) -> None:
 
 
 _DRAFT = "INSERT INTO handover VALUES (:id, :seller, :mode, 'drafted', '{}', :digest, :now, :now)"
+_YES = (
+    "INSERT INTO consent_event (controller_id, subject_id, kind, purpose, separate, notice, terms,"
+    " channel, evidence, guardian, campaign, at, recorded_at, by_whom, source)"
+    " SELECT controller_id, subject_id, 'granted', 'handover', true, 1, 'x', 'paper', 'sheet-1',"
+    " '', :campaign, :now, :now, 'wang.li', '' FROM handover_subject"
+    " WHERE handover_id = :id AND class = 'transferred'"
+)
 _LIST = "INSERT INTO handover_subject VALUES (:id, :seller, :who, :class)"
 CLASSES = {
     PHONES[0]: "transferred",

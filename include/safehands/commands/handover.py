@@ -251,6 +251,7 @@ def _report(call: Call, handover: UUID, as_json: bool) -> None:
 def _abort(call: Call, handover: UUID, by: str, reason: str) -> None:
     from safehands import guard, journal
     from safehands.handover.state import abort
+    from safehands.transfer.cutover import end_keys
     from safehands.vault.access import check_staff
 
     with call.installation() as inst:
@@ -259,7 +260,9 @@ def _abort(call: Call, handover: UUID, by: str, reason: str) -> None:
         def work() -> bool:
             check_staff(by)
             with inst.store.begin() as connection:
-                return abort(connection, handover, reason, by, now)
+                done = abort(connection, handover, reason, by, now)
+            end_keys(inst.store, handover)
+            return done
 
         guard.guarded("handover", work)
         journal.sequence(inst.store, now)

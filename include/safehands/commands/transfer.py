@@ -8,17 +8,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 import click
 
 from safehands.commands.call import Call, leaf
+from safehands.commands.transfer_call import done, owner_of, pairs, reception
+from safehands.commands.transfer_end import WORK
 from safehands.messages import say
-
-if TYPE_CHECKING:
-    from safehands.installation import Installation
-    from safehands.store.register import Owner
 
 __all__ = ["command", "members"]
 
@@ -63,31 +61,31 @@ def members(lang: str) -> dict[str, click.Command]:
             (handover, owner, by, option("declared", multiple=True), given),
         ),
     }
+    path = click.Path(path_type=Path)
+    more: dict[str, click.Parameter] = {
+        "handover": handover,
+        "owner": owner,
+        "station": station,
+        "file": given,
+        "signer": signer,
+        "by": by,
+        "buyer": option("buyer"),
+        "recipient": option("recipient"),
+        "what": option("what", type=click.Choice(["closing_evidence", "handler_confirmation"])),
+        "sha256": option("sha256"),
+        "package": option("package", type=path),
+        "delta": option("delta", type=path, multiple=True, required=False),
+        "number": option("number", type=int),
+        "missing": option("missing", type=int, default=0, required=False),
+        "page": option("page", type=path),
+    }
+    made |= {
+        name: (work, tuple(more[one] for one in names)) for name, (work, names) in WORK.items()
+    }
     return {
         name: leaf(name, lang, f"cli.transfer.{name}", work, *params)
         for name, (work, params) in made.items()
     }
-
-
-def _owner(inst: Installation, code: str) -> Owner:
-    from safehands.errors import HandoverRefused
-    from safehands.store.register import owners
-
-    known = owners(inst.store)
-    if code not in known:
-        raise HandoverRefused("transfer.no_owner")
-    return known[code]
-
-
-def _done(call: Call, inst: Installation, work: Callable[[], Any]) -> None:
-    """Run a step behind the guard, number the ledger, print what it returns as JSON."""
-    from safehands import guard, journal
-
-    found = guard.guarded("transfer", work)
-    journal.sequence(inst.store, inst.clock())
-    shown = getattr(found, "__dict__", found)
-    if shown is not None:
-        call.line(json.dumps(shown, default=str, ensure_ascii=False, sort_keys=True))
 
 
 def _key(call: Call, owner: str) -> None:
@@ -96,7 +94,7 @@ def _key(call: Call, owner: str) -> None:
 
     with call.installation() as inst:
         recipient = age.make_identity(
-            inst.provider, f"transfer-identity/{_owner(inst, owner).code}"
+            inst.provider, f"transfer-identity/{owner_of(inst, owner).code}"
         )
         signer = str(journal.signing_key(inst.provider).verifier)
     call.line(json.dumps({"recipient": recipient, "signer": signer}))
@@ -115,38 +113,20 @@ def _package(
     from safehands.transfer.package import Order, make_package
 
     with call.installation() as inst:
-        order = Order(handover, _owner(inst, owner), station, buyer, recipient, form=form)
-        _done(call, inst, lambda: make_package(inst.store, order, file, inst.clock()))
+        order = Order(handover, owner_of(inst, owner), station, buyer, recipient, form=form)
+        done(call, inst, lambda: make_package(inst.store, order, file, inst.clock()))
 
 
 def _receive(call: Call, owner: str, signer: str, station: tuple[str, ...], file: Path) -> None:
-    from safehands.keys import age
-    from safehands.ledger import VerifierKey
-    from safehands.transfer.receive import Reception, receive_package
+    from safehands.transfer.receive import receive_package
 
     with call.installation() as inst:
-        buyer = _owner(inst, owner)
 
         def work() -> Any:
-            how = Reception(
-                buyer,
-                age.identity(inst.provider, f"transfer-identity/{buyer.code}"),
-                VerifierKey.parse(signer),
-                _pairs(station),
-                inst.policy.reissue_after_days,
-                f"receive-{call.day}",
-                call.day,
-            )
+            how = reception(call, inst, owner, signer, station)
             return receive_package(inst.store, file.read_bytes(), how, inst.clock())
 
-        _done(call, inst, work)
-
-
-def _pairs(given: tuple[str, ...]) -> dict[str, str]:
-    """Return ``THEIRS=OURS`` words as a dictionary."""
-    if any("=" not in word for word in given):
-        raise click.UsageError("--station THEIRS=OURS")
-    return {word.partition("=")[0]: word.partition("=")[2] for word in given}
+        done(call, inst, work)
 
 
 def _receipt(call: Call, handover: UUID, owner: str, file: Path) -> None:
@@ -154,12 +134,12 @@ def _receipt(call: Call, handover: UUID, owner: str, file: Path) -> None:
     from safehands.transfer.receipt import sign_receipt
 
     with call.installation() as inst:
-        buyer, now = _owner(inst, owner), inst.clock()
+        buyer, now = owner_of(inst, owner), inst.clock()
 
         def work() -> None:
             keep_certificate(file, sign_receipt(inst.store, buyer, str(handover), now))
 
-        _done(call, inst, work)
+        done(call, inst, work)
     call.line(call.say("cli.transfer.written", file=file.name))
 
 
@@ -168,30 +148,30 @@ def _accept(call: Call, handover: UUID, owner: str, signer: str, file: Path) -> 
     from safehands.transfer.receipt import accept_receipt
 
     with call.installation() as inst:
-        seller = _owner(inst, owner)
+        seller = owner_of(inst, owner)
 
         def work() -> Any:
             document = load_document(file.read_text(encoding="utf-8"))
             key = VerifierKey.parse(signer)
             return accept_receipt(inst.store, seller, handover, document, key, inst.clock())
 
-        _done(call, inst, work)
+        done(call, inst, work)
 
 
 def _bundle(call: Call, handover: UUID, owner: str, file: Path) -> None:
     from safehands.transfer.evidence_bundle import make_bundle
 
     with call.installation() as inst:
-        seller = _owner(inst, owner)
-        _done(call, inst, lambda: make_bundle(inst.store, seller, handover, file, inst.clock()))
+        seller = owner_of(inst, owner)
+        done(call, inst, lambda: make_bundle(inst.store, seller, handover, file, inst.clock()))
 
 
 def _reconcile(call: Call, handover: UUID, owner: str, station: tuple[str, ...]) -> None:
     from safehands.transfer.receipt import reconcile
 
     with call.installation() as inst:
-        seller = _owner(inst, owner)
-        _done(call, inst, lambda: reconcile(inst.store, seller, handover, station, inst.clock()))
+        seller = owner_of(inst, owner)
+        done(call, inst, lambda: reconcile(inst.store, seller, handover, station, inst.clock()))
 
 
 def _cutover(
@@ -201,9 +181,9 @@ def _cutover(
 
     with call.installation() as inst:
         run = f"handover-{handover}"
-        cut = Cut(handover, _owner(inst, owner), station, until.date(), by, run, call.day)
+        cut = Cut(handover, owner_of(inst, owner), station, until.date(), by, run, call.day)
         archive = inst.settings.archive
-        _done(call, inst, lambda: cut_over(inst.store, cut, inst.policy, archive, inst.clock()))
+        done(call, inst, lambda: cut_over(inst.store, cut, inst.policy, archive, inst.clock()))
 
 
 def _certify(
@@ -212,15 +192,15 @@ def _certify(
     from safehands.certificates import keep_certificate
     from safehands.transfer.certificate import Declaration, certify
 
-    said = _pairs(declared)
+    said = pairs(declared)
     if set(said.values()) - set(_DONE):
         raise click.UsageError(f"--declared WHAT={'|'.join(_DONE)}")
     with call.installation() as inst:
-        seller, now = _owner(inst, owner), inst.clock()
+        seller, now = owner_of(inst, owner), inst.clock()
         words = {what: Declaration(by, call.day, done) for what, done in said.items()}
 
         def work() -> None:
             keep_certificate(file, certify(inst.store, seller, handover, words, now))
 
-        _done(call, inst, work)
+        done(call, inst, work)
     call.line(call.say("cli.transfer.written", file=file.name))

@@ -24,6 +24,7 @@ from safehands.store import Store, lock
 from safehands.store.register import Owner
 from safehands.transfer.cutover import request_of
 from safehands.transfer.evidence_bundle import bundle_of
+from safehands.transfer.revocation import revoked
 
 __all__ = ["BY_HAND", "KIND", "Declaration", "certify"]
 
@@ -60,9 +61,14 @@ def certify(
 ) -> dict[str, Json]:
     """Return the signed certificate and take the hand-over to ``certified``; once.
 
-    Raises ``HandoverRefused`` before the erasure is final, without the evidence bundle, and when
-    something of :data:`BY_HAND` is not declared.
+    Raises ``HandoverRefused`` before the erasure is final, without the evidence bundle, when
+    something of :data:`BY_HAND` is not declared, or staff access was not revoked with evidence.
+    Where only shares change hands nothing was moved, erased or revoked, and it says so.
     """
+    with store.begin(controller=seller.id) as connection:
+        mode = state.load(connection, handover).mode
+    if mode == "share_deal":
+        return _unmoved(store, seller, handover, now)
     missing = [what for what in BY_HAND if what not in declared]
     if missing:
         raise HandoverRefused("transfer.undeclared", count=len(missing), what=", ".join(missing))
@@ -72,10 +78,34 @@ def certify(
         body = passed.get("certified")
         if body is None:
             body = _body(store, seller, handover, declared, passed)
+            body |= {"revoked": revoked(connection, handover)}
             bundle = bundle_of(connection, handover)
             if bundle is None:
                 raise HandoverRefused("transfer.no_bundle")
             body |= {"evidence_bundle": {**asdict(bundle), "keys": list(bundle.keys)}}
+            state.advance(connection, handover, "certified", body, now)
+            facts = {"handover": str(handover), "controller": seller.code}
+            run = f"handover-{handover}"
+            journal.append(connection, "certify", run, now, facts, body_digest(KIND, body))
+    journal.sequence(store, now)
+    return certificate(store, KIND, body)
+
+
+def _unmoved(store: Store, seller: Owner, handover: UUID, now: datetime) -> dict[str, Json]:
+    """Certify that the handler stays who it is: notices changed, no record did (PIPL 17 ¶2)."""
+    with store.begin(controller=seller.id) as connection:
+        lock(connection, f"safehands.controller.{seller.id}")
+        passed = {e["key"]: e["facts"] for e in state.events(connection, handover, "state")}
+        body = passed.get("certified")
+        if body is None:
+            body = {
+                "handover": str(handover),
+                "seller": seller.code,
+                "moved": 0,
+                "erased": 0,
+                "noticed": body_digest(KIND, passed.get("noticed", {})),
+                "approved": body_digest(KIND, passed.get("approved", {})),
+            }
             state.advance(connection, handover, "certified", body, now)
             facts = {"handover": str(handover), "controller": seller.code}
             run = f"handover-{handover}"
@@ -116,6 +146,7 @@ def _body(
             "until": cut["kept_until"],
             "left": cut["left"],
         },
+        "settled_parcels": cut["settled_parcels"],
         "identity": cut["held_before"],
         "package": passed.get("packaged", {}).get("package", ""),
         "receipt": passed.get("received", {}).get("receipt", ""),

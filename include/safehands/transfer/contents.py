@@ -1,4 +1,4 @@
-"""What a package holds, format ``safehands-transfer/1``: tables, columns, and the fate of each.
+"""What a package holds, format ``safehands-transfer/2``: tables, columns, and the fate of each.
 
 ``FATE`` says for every column of the store's tables of people what a hand-over does with it; a
 test compares it with the database. Person and parcel are named anew for each hand-over
@@ -11,9 +11,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-__all__ = ["FATE", "FORMAT", "SCHEMAS", "TABLES", "Fate"]
+__all__ = ["FATE", "FORMAT", "GONE", "GONE_SCHEMA", "SCHEMAS", "TABLES", "Fate"]
 
-FORMAT = "safehands-transfer/1"
+FORMAT = "safehands-transfer/2"
 
 Fate = Literal["as it is", "opened and sealed anew", "named anew", "made by the buyer", "stays"]
 
@@ -53,6 +53,8 @@ SCHEMAS: dict[str, pa.Schema] = {
             ("number", pa.string()),
             ("shelf", pa.string()),
             ("code", pa.string()),
+            ("name", pa.string()),
+            ("tail", pa.string()),
         ]
     ),
     "preference": pa.schema(
@@ -77,11 +79,17 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 """``waybill`` of a parcel that waits is only its name in the package: the number stands in
 ``custody`` and the buyer makes its own token from that. A collected parcel's number is not stored
-anywhere, so its name becomes the token: the buyer's own exports will not recognise it. ``consent``
-names the basis on which somebody moves; the proof of the answer stays with the seller, whose burden
-it is (PIPL 69)."""
+anywhere, so its name becomes the token: the buyer's own exports will not recognise it. A slip's
+``name`` and ``tail`` are masked: with them it is handed out even when its person does not move.
+``consent`` names the basis on which somebody moves; the proof of the answer stays with the seller,
+whose burden it is (PIPL 69)."""
 
 TABLES = tuple(SCHEMAS)
+
+GONE = "gone"
+GONE_SCHEMA = pa.schema([("table", pa.string()), ("name", _NAME), ("arrived_at", _TIME)])
+"""A final delta's own table: rows of the package that the seller no longer hands over, by the name
+that the buyer knows them under."""
 
 FATE: dict[str, dict[str, Fate]] = {
     "subject": {

@@ -28,16 +28,20 @@ from safehands.handover import state
 from safehands.handover.approvals import check_standing
 from safehands.keys.pairing import end_pairing
 from safehands.policy import Policy
-from safehands.store import Store, driver, effects, lock
+from safehands.store import Store, driver, lock
 from safehands.store.register import Owner, open_ring
+from safehands.transfer.door import would_leave
 from safehands.transfer.evidence_bundle import bundle_of
+from safehands.transfer.freeze import is_frozen
 from safehands.transfer.measured import of_cut
-from safehands.transfer.package import STEP
-from safehands.transfer.receipt import gone
-from safehands.transfer.reconcile import held_by_class
+from safehands.transfer.package import check_stations, prints_name
+from safehands.transfer.reconcile import Identity, held_by_class
+from safehands.transfer.standing import gone, moved, unanswered
+from safehands.transfer.stocktake import check_stock
+from safehands.transfer.waiting import check_waiting
 from safehands.vault.numbers import graves_of
 
-__all__ = ["Cut", "cut_over", "request_of"]
+__all__ = ["Cut", "cut_over", "end_keys", "request_of"]
 
 _KEPT = ("kept_by_law", "restricted", "served_elsewhere")
 
@@ -66,8 +70,9 @@ def cut_over(
     """Do it once; return counts: ``erased`` people, rows per table, ``restricted``, ``stay``.
 
     A second call returns the first one's facts and ends what a kill left: day keys of the
-    stations, the key of the hand-over's names. Raises ``HandoverRefused`` when the hand-over is
-    not due for it, without the evidence bundle, or when rows came after the package.
+    stations, the keys of the hand-over's names and fingerprints. Raises ``HandoverRefused`` when
+    the hand-over is not due for it, without the evidence bundle, while a station is not frozen, a
+    parcel waits that may not move, a delta is due or unanswered, or a stock-take is missing.
     """
     with store.begin(controller=cut.seller.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{cut.seller.id}")
@@ -83,8 +88,14 @@ def cut_over(
             state.advance(connection, cut.handover, "cut_over", facts, now)
     for station in cut.stations:
         destroy_station_days(store, archive, station, cut.run, now)
-    end_pairing(store.provider, str(cut.handover))
+    end_keys(store, cut.handover)
     return facts
+
+
+def end_keys(store: Store, handover: UUID) -> None:
+    """Destroy the keys of a hand-over's names and fingerprints: at its cut-over or its abort."""
+    end_pairing(store.provider, str(handover))
+    store.provider.destroy(prints_name(handover))
 
 
 def _facts_of(connection: Connection, handover: UUID) -> dict[str, Any] | None:
@@ -97,8 +108,7 @@ def _cut(
 ) -> dict[str, Any]:
     numbers = [cut.seller.stations[code] for code in cut.stations]
     classes = held_by_class(connection, cut.handover, numbers)
-    made = effects.find(connection, effects.Claim(STEP, str(cut.handover), "", ""))
-    since = gone(made, classes) if made is not None else {}
+    settled = _check(connection, store, cut, classes)
     claims = cut.day + timedelta(days=policy.retention["exception_record"].then_days or 0)
     values = {"id": cut.handover, "stations": numbers, "kept": list(_KEPT), "day": cut.day}
     who = list(connection.execute(text(_GOES), values).scalars())
@@ -123,13 +133,35 @@ def _cut(
         "restricted": restricted,
         "entrusted_left": residue,
         "kept_until": cut.kept_until.isoformat(),
-        "gone_since_package": since,
+        "settled_parcels": settled,
         "held_before": classes,
         "left": {t: sum(c.values()) for t, c in _left(connection, cut, numbers).items()},
     }
     said = {"controller": cut.seller.code, "request": request, "state": "erased", "counts": rows}
     journal.append(connection, "erasure", cut.run, now, said)
     return facts
+
+
+def _check(connection: Connection, store: Store, cut: Cut, classes: Identity) -> dict[str, int]:
+    """Raise ``HandoverRefused`` while anything is open; return parcels settled by hand."""
+    known = state.load(connection, cut.handover)
+    check_stations(known, cut.stations)
+    if not is_frozen(connection, cut.handover):
+        raise HandoverRefused("transfer.not_frozen")
+    settled = check_waiting(connection, known, classes["custody"])
+    sent = moved(connection, cut.handover)
+    if sent is None:
+        return settled
+    waiting = unanswered(connection, cut.handover)
+    if waiting:
+        raise HandoverRefused("transfer.delta_unanswered", number=waiting[0])
+    since = {table: count for table, count in gone(sent, classes).items() if count}
+    ring = open_ring(connection, store.provider, cut.seller)
+    if since or would_leave(connection, known, ring, cut.day):
+        rows = ", ".join(f"{table} {count}" for table, count in since.items()) or "-"
+        raise HandoverRefused("transfer.delta_due", rows=rows)
+    check_stock(connection, cut.handover)
+    return settled
 
 
 def _left(connection: Connection, cut: Cut, numbers: list[int]) -> dict[str, dict[str, int]]:

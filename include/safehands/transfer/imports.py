@@ -18,12 +18,13 @@ from safehands.pseudonymise.parcels import micros
 from safehands.store import driver
 from safehands.store.bulk import EPOCH_SHIFT, INFINITY, NOBODY, copy_in, uuids
 from safehands.transfer.known import People
-from safehands.transfer.opening import Opened
+from safehands.transfer.temporary import fresh
 
-__all__ = ["Batch", "write_rows"]
+__all__ = ["Batch", "Tables", "tokens_of", "write_rows"]
 
 Array = npt.NDArray[Any]
 Counts = dict[str, int]
+Tables = Mapping[str, pa.Table]
 
 
 @dataclass(frozen=True)
@@ -37,26 +38,30 @@ class Batch:
 
 
 def write_rows(
-    connection: Connection, ring: KeyRing, found: Opened, people: People, batch: Batch
+    connection: Connection,
+    ring: KeyRing,
+    tables: Tables,
+    people: People,
+    batch: Batch,
+    tokens: Mapping[bytes, bytes],
 ) -> dict[str, Counts]:
     """Write all but the people; return per table ``new``, ``joined`` (known there), ``kept_out``.
 
-    Rows of people whom the buyer keeps out are not written; a parcel or a preference that the
-    buyer has already stays as it is there.
+    ``tokens``: see :func:`tokens_of`. Rows of people whom the buyer keeps out are not written; a
+    parcel or a preference that the buyer has already stays as it is there.
     """
     ids = people.id_of()
-    tokens = _tokens(ring, found)
     return {
-        "parcel": _parcels(connection, found.tables["parcel"], ids, tokens, batch),
-        "custody": _custody(connection, ring, found.tables["custody"], ids, tokens, batch),
-        "preference": _preferences(connection, found.tables["preference"], ids, batch),
-        "consent": _consents(connection, found.tables["consent"], ids, batch),
+        "parcel": _parcels(connection, tables["parcel"], ids, tokens, batch),
+        "custody": _custody(connection, ring, tables["custody"], ids, tokens, batch),
+        "preference": _preferences(connection, tables["preference"], ids, batch),
+        "consent": _consents(connection, tables["consent"], ids, batch),
     }
 
 
-def _tokens(ring: KeyRing, found: Opened) -> dict[bytes, bytes]:
+def tokens_of(ring: KeyRing, tables: Tables) -> dict[bytes, bytes]:
     """Return the buyer's own token of each parcel that waits, by its name in the package."""
-    slips, parcels = found.tables["custody"], found.tables["parcel"]
+    slips, parcels = tables["custody"], tables["parcel"]
     carriers = dict(zip(_names(parcels["waybill"]), parcels["carrier"].to_pylist(), strict=True))
     names = _names(slips["waybill"])
     of = np.array([carriers[name] for name in names], dtype=np.int16)
@@ -86,7 +91,7 @@ def _parcels(
 ) -> Counts:
     who, inside = _ids(table["person"], ids)
     raw = driver(connection)
-    raw.execute(_INCOMING_PARCEL)
+    fresh(raw, "incoming_parcel", _INCOMING_PARCEL)
     stations = table["station"].combine_chunks()
     codes = np.array([batch.stations.get(c, 0) for c in stations.dictionary.to_pylist()])
     kept = table.filter(pa.array(inside))
@@ -125,7 +130,7 @@ def _custody(
     keys = _salts(connection, ring, batch, names, owners)
     sealed = ring.seal("custody", names, keys, [_slip(row) for row in rows])
     raw = driver(connection)
-    raw.execute(_INCOMING_CUSTODY)
+    fresh(raw, "incoming_custody", _INCOMING_CUSTODY)
     times = micros(table["arrived_at"], 0).tolist()
     arrived = dict(zip(_names(table["waybill"]), times, strict=True))
     with raw.cursor().copy("COPY incoming_custody FROM STDIN (FORMAT binary)") as copy:
@@ -160,7 +165,7 @@ def _preferences(
     who, inside = _ids(table["person"], ids)
     kept = table.filter(pa.array(inside))
     raw = driver(connection)
-    raw.execute(_INCOMING_PREFERENCE)
+    fresh(raw, "incoming_wish", _INCOMING_PREFERENCE)
     columns: list[tuple[Any, Array]] = [
         ("uuid", who[inside]),
         ("i2", kept["notify_channel"].to_numpy()),
@@ -178,26 +183,25 @@ def _consents(
     connection: Connection, table: pa.Table, ids: Mapping[bytes, bytes], batch: Batch
 ) -> Counts:
     rows = [row for row in table.to_pylist() if row["person"] in ids]
-    values = [
-        {
-            **{name: row[name] for name in table.column_names if name != "person"},
-            "controller": batch.controller,
-            "who": UUID(bytes=ids[row["person"]]),
-            "source": batch.source,
-        }
-        for row in rows
-    ]
-    if values:
-        connection.execute(text(_INSERT_CONSENT), values)
-    return _counted(len(table), len(rows), len(rows))
+    raw = driver(connection)
+    fresh(raw, "incoming_consent", _INCOMING_CONSENT)
+    with raw.cursor().copy("COPY incoming_consent FROM STDIN (FORMAT binary)") as copy:
+        copy.set_types(["uuid", "text", "bool", "int4", "text", "timestamptz"])
+        for row in rows:
+            who = UUID(bytes=ids[row["person"]])
+            given = (row[name] for name in ("purpose", "separate", "notice", "campaign", "at"))
+            copy.write_row((who, *given))
+    values = {"controller": batch.controller, "source": batch.source}
+    new = connection.execute(text(_INSERT_CONSENT), values).rowcount
+    return _counted(len(table), len(rows), new)
 
 
 _SMALL = ("carrier", "status", "weight_band", "tags")
 _NIL = "'00000000-0000-0000-0000-000000000000'"
 _INCOMING_PARCEL = (
-    "CREATE TEMP TABLE incoming_parcel (waybill uuid, subject_id uuid, station_id int,"
-    " arrived_at timestamptz, collected_at timestamptz, district int, carrier int2, status int2,"
-    " weight_band int2, tags int2) ON COMMIT DROP"
+    "waybill uuid, subject_id uuid, station_id int, arrived_at timestamptz,"
+    " collected_at timestamptz, district int, carrier int2, status int2, weight_band int2,"
+    " tags int2"
 )
 _INSERT_PARCEL = (
     "INSERT INTO parcel (controller_id, station_id, waybill, subject_id, arrived_at, collected_at,"
@@ -206,10 +210,7 @@ _INSERT_PARCEL = (
     " nullif(collected_at, 'infinity'), district, :batch, carrier, status, weight_band, tags"
     " FROM incoming_parcel ON CONFLICT DO NOTHING"
 )
-_INCOMING_CUSTODY = (
-    "CREATE TEMP TABLE incoming_custody (waybill uuid, subject_id uuid, arrived int8,"
-    " sealed bytea) ON COMMIT DROP"
-)
+_INCOMING_CUSTODY = "waybill uuid, subject_id uuid, arrived int8, sealed bytea"
 _INSERT_CUSTODY = (
     "INSERT INTO custody (controller_id, waybill, subject_id, arrived_at, sealed)"
     f" SELECT :controller, waybill, nullif(subject_id, {_NIL}),"
@@ -221,8 +222,8 @@ _WRAPPED = (
     " AND subject_id = ANY(:who)"
 )
 _INCOMING_PREFERENCE = (
-    "CREATE TEMP TABLE incoming_wish (subject_id uuid, notify_channel int2, delivery_choice int2,"
-    " time_window int2, updated_at timestamptz) ON COMMIT DROP"
+    "subject_id uuid, notify_channel int2, delivery_choice int2, time_window int2,"
+    " updated_at timestamptz"
 )
 # What rested on a consent to the seller does not come along: marketing is not stated (-1).
 _INSERT_PREFERENCE = (
@@ -232,10 +233,16 @@ _INSERT_PREFERENCE = (
     " updated_at, :batch"
     " FROM incoming_wish ON CONFLICT DO NOTHING"
 )
+_INCOMING_CONSENT = (
+    "subject_id uuid, purpose text, separate bool, notice int, campaign text, at timestamptz"
+)
 # The terms are the seller's, so this is no consent to a purpose of the buyer's own.
 _INSERT_CONSENT = (
     "INSERT INTO consent_event (controller_id, subject_id, kind, purpose, separate, notice, terms,"
     " channel, evidence, guardian, campaign, at, recorded_at, by_whom, source)"
-    " VALUES (:controller, :who, 'granted', :purpose, :separate, :notice, :source, 'handover',"
-    " :source, '', :campaign, :at, :at, 'handover', :source)"
+    " SELECT :controller, subject_id, 'granted', purpose, separate, notice, :source, 'handover',"
+    " :source, '', campaign, at, at, 'handover', :source FROM incoming_consent i"
+    " WHERE NOT EXISTS (SELECT FROM consent_event e WHERE e.controller_id = :controller"
+    " AND e.source = :source AND e.subject_id = i.subject_id AND e.purpose = i.purpose"
+    " AND e.at = i.at)"
 )

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from safehands.keys import KeyRing
 from safehands.store import driver
 from safehands.store.bulk import copy_in
+from safehands.transfer.temporary import fresh
 from safehands.vault.record import opened, was_called
 
 __all__ = ["People", "sort_people"]
@@ -125,7 +126,7 @@ def _tombstones(connection: Connection, graves: npt.NDArray[np.void]) -> dict[by
 
 def _sought(connection: Connection, name: str, values: npt.NDArray[np.void]) -> None:
     raw = driver(connection)
-    raw.execute(f"CREATE TEMP TABLE {name} (token uuid) ON COMMIT DROP".encode())
+    fresh(raw, name, "token uuid")
     copy_in(raw, f"{name} (token)", [("uuid", values)])
     raw.execute(f"ANALYZE {name}".encode())
 

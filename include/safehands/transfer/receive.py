@@ -3,7 +3,8 @@
 Every person gets a new salt and ciphertext under the buyer's data key and a lookup under the
 buyer's epoch; their id at the buyer is their name in the package, which nobody else has. Whom the
 buyer knows stays who they are there: only rows are added. Before the commit all is read back and
-compared with the package to the row. The transaction is the owner role's, as a rotation's is.
+compared with the package to the row, part by part, so that memory is bounded. The transaction is
+the pipeline's, bound to the buyer: beside a night's rights it may add consents of a hand-over.
 """
 
 from __future__ import annotations
@@ -14,25 +15,26 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Connection, text
 
 from safehands import journal
 from safehands.errors import HandoverRefused
+from safehands.keys import KeyRing
 from safehands.ledger import VerifierKey, body_digest
 from safehands.pseudonymise.load import months
 from safehands.pseudonymise.parcels import micros
 from safehands.store import Store, effects, lock
 from safehands.store.register import Owner, open_ring
-from safehands.transfer.imports import Batch, write_rows
+from safehands.transfer.imports import Batch, Tables, tokens_of, write_rows
 from safehands.transfer.known import People, sort_people
 from safehands.transfer.opening import Opened, open_package
 from safehands.transfer.readback import check_people, check_rows
 from safehands.transfer.subjects import write_people
 
-__all__ = ["KIND", "STEP", "Reception", "receive_package", "received"]
+__all__ = ["KIND", "STEP", "Reception", "receive_package", "received", "records", "write_part"]
 
 STEP, KIND = "handover_receive", "receipt"
-_ROLE = "safehands_owner"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,9 @@ def receive_package(store: Store, sealed: bytes, how: Reception, now: datetime) 
     missing = set(found.manifest["stations"]) - set(how.stations)
     if missing or set(how.stations.values()) - set(how.buyer.stations):
         raise HandoverRefused("transfer.station_undeclared", count=max(len(missing), 1))
-    months(store, micros(found.tables["parcel"]["arrived_at"], 0))
-    with store.begin(_ROLE, how.buyer.id) as connection:
+    for part in range(found.parts):
+        months(store, micros(found.part(part)["parcel"]["arrived_at"], 0))
+    with store.begin(controller=how.buyer.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{how.buyer.id}")
         claim = effects.Claim(STEP, f"{how.buyer.code}/{found.manifest['handover']}", "", "")
         before = effects.find(connection, claim)
@@ -95,15 +98,15 @@ def _import(
     connection: Connection, store: Store, found: Opened, how: Reception, now: datetime
 ) -> dict[str, Any]:
     ring = open_ring(connection, store.provider, how.buyer)
-    tables = found.tables
-    people = sort_people(connection, ring, tables["person"], how.reissue_days)
-    plain = _records(found)
-    write_people(connection, ring, how.buyer.id, people, plain, tables["person"])
     batch = _batch(connection, found, how)
-    counts = {"person": _person_counts(people)}
-    counts |= write_rows(connection, ring, found, people, batch)
-    check_people(connection, ring, people, plain)
-    check_rows(connection, batch, counts)
+    counts: dict[str, dict[str, int]] = {}
+    for part in range(found.parts):
+        tables = found.part(part)
+        people = sort_people(connection, ring, tables["person"], how.reissue_days)
+        tokens = tokens_of(ring, tables)
+        for table, one in write_part(connection, ring, tables, people, batch, tokens).items():
+            known = counts.setdefault(table, dict.fromkeys(one, 0))
+            counts[table] = {name: known[name] + number for name, number in one.items()}
     manifest = found.manifest
     return {
         "handover": manifest["handover"],
@@ -119,8 +122,26 @@ def _import(
     }
 
 
-def _records(found: Opened) -> list[bytes]:
-    table = found.tables["person"]
+def write_part(
+    connection: Connection,
+    ring: KeyRing,
+    tables: Tables,
+    people: People,
+    batch: Batch,
+    tokens: Mapping[bytes, bytes],
+) -> dict[str, dict[str, int]]:
+    """Write one part, read it back and compare it to the row; return counts per table."""
+    plain = records(tables["person"])
+    write_people(connection, ring, batch.controller, people, plain, tables["person"])
+    counts = {"person": _person_counts(people)}
+    counts |= write_rows(connection, ring, tables, people, batch, tokens)
+    check_people(connection, ring, people, plain)
+    check_rows(connection, batch, counts)
+    return counts
+
+
+def records(table: pa.Table) -> list[bytes]:
+    """Return each person's record as it is sealed."""
     columns = (table[name].to_pylist() for name in ("name", "phone", "address"))
     return [_plain(*one) for one in zip(*columns, strict=True)]
 

@@ -14,10 +14,12 @@ from sqlalchemy import Connection, text
 
 from safehands.errors import HandoverRefused
 
-__all__ = ["SLIP_STAYS", "Identity", "check_receipt_counts", "held_by_class", "totals"]
+__all__ = ["SLIPS_OF", "SLIP_STAYS", "Identity", "check_receipt_counts", "held_by_class", "totals"]
 
-SLIP_STAYS = "('refused', 'entrusted', 'restricted', 'kept_by_law', 'minors')"
+SLIPS_OF = ("refused", "entrusted", "restricted", "kept_by_law", "minors")
 """Whose waiting parcels are collected or given back first; all others' go along."""
+SLIP_STAYS = "('" + "', '".join(SLIPS_OF) + "')"
+"""The same for a query."""
 
 Identity = dict[str, dict[str, int]]
 """table → class → rows."""

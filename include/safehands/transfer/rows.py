@@ -1,6 +1,8 @@
 """The seller's rows of one class as the tables of a package, read and opened in memory.
 
-Bound to the seller without ``storage``: restricted people are hidden by the database itself.
+They are read part by part, so that memory is bounded whatever the station's size: a part holds the
+people whose number's token falls into it, with all that hangs on them, and all holders of one
+number. Bound to the seller without ``storage``: the database itself hides restricted people.
 """
 
 from __future__ import annotations
@@ -16,26 +18,36 @@ import numpy.typing as npt
 import pyarrow as pa
 from sqlalchemy import Connection, text
 
+from safehands.handover.classify import campaign
 from safehands.keys import KeyRing
 from safehands.keys.pairing import PairKey
+from safehands.masking import mask_name
 from safehands.store import driver
 from safehands.store.bulk import INFINITY, NOBODY, copy_out
 from safehands.transfer.contents import SCHEMAS
 from safehands.transfer.reconcile import SLIP_STAYS
 
-__all__ = ["Seen", "read_tables", "take_out_masked"]
+__all__ = ["PART_PARCELS", "Seen", "gather", "read_part"]
 
 Array = npt.NDArray[Any]
+
+PART_PARCELS = 250_000
+"""Parcels of a part, about: some 150 MB while it is open."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Where to read: the hand-over, the seller's stations by id, its keys, the names to give."""
+    """Where to read: the hand-over, the seller's stations by id, its keys, the names to give.
+
+    ``asset``: in an asset deal nothing but the answer to this hand-over is a basis; where the law
+    lets the buyer succeed, what was agreed to goes on.
+    """
 
     handover: UUID
     stations: dict[int, str]
     ring: KeyRing
     names: PairKey
+    asset: bool = False
 
     @property
     def values(self) -> dict[str, Any]:
@@ -43,26 +55,53 @@ class Seen:
         return {"id": self.handover, "stations": list(self.stations)}
 
 
-def take_out_masked(connection: Connection, handover: UUID) -> int:
-    """Move listed people whose number is masked to the class ``dormant``; return how many.
+def gather(connection: Connection, seen: Seen, parcels: int = PART_PARCELS) -> int:
+    """List who moves, each in one part; return how many parts there are (1 to 256)."""
+    waiting = int(connection.execute(text(_PARCEL_COUNT), seen.values).scalar_one())
+    parts = min(max(1, -(-waiting // parcels)), 256)
+    connection.execute(text(_MOVING), {**seen.values, "parts": parts})
+    connection.execute(text("CREATE INDEX ON moving (subject_id)"))
+    connection.execute(text("ANALYZE moving"))
+    return parts
 
-    The buyer could neither recognise them nor answer them.
-    """
-    return connection.execute(text(_TAKE_OUT), {"id": handover}).rowcount
 
-
-def read_tables(connection: Connection, seen: Seen) -> dict[str, pa.Table]:
-    """Return the package's tables; every person and parcel under its new name."""
+def read_part(connection: Connection, seen: Seen, part: int, parts: int) -> dict[str, pa.Table]:
+    """Return the tables of one part of :func:`gather`; everything under its new name."""
+    at = _Part(seen, part, parts)
     return {
-        "person": _people(connection, seen),
-        "parcel": _parcels(connection, seen),
-        "custody": _custody(connection, seen),
-        "preference": _preferences(connection, seen),
-        "consent": _consents(connection, seen),
+        "person": _people(connection, at),
+        "parcel": _parcels(connection, at),
+        "custody": _custody(connection, at),
+        "preference": _preferences(connection, at),
+        "consent": _consents(connection, at),
     }
 
 
-def _people(connection: Connection, seen: Seen) -> pa.Table:
+@dataclass(frozen=True)
+class _Part:
+    seen: Seen
+    part: int
+    parts: int
+
+    @property
+    def ring(self) -> KeyRing:
+        return self.seen.ring
+
+    @property
+    def names(self) -> PairKey:
+        return self.seen.names
+
+    @property
+    def stations(self) -> dict[int, str]:
+        return self.seen.stations
+
+    @property
+    def values(self) -> dict[str, Any]:
+        chosen = {"part": self.part, "parts": self.parts, "asset": self.seen.asset}
+        return {**self.seen.values, **chosen, "campaign": campaign(self.seen.handover)}
+
+
+def _people(connection: Connection, seen: _Part) -> pa.Table:
     cursor: Any = driver(connection).cursor(binary=True)
     rows = cursor.execute(_PEOPLE, seen.values).fetchall()
     ids = [row[0].bytes for row in rows]
@@ -81,7 +120,7 @@ def _people(connection: Connection, seen: Seen) -> pa.Table:
     return _table("person", columns)
 
 
-def _parcels(connection: Connection, seen: Seen) -> pa.Table:
+def _parcels(connection: Connection, seen: _Part) -> pa.Table:
     query = _bound(_PARCELS, seen)
     kinds: Any = ("uuid", "uuid", "i4", "ts", "ts", "i4", "i2", "i2", "i2", "i2")
     columns = copy_out(driver(connection), query, kinds)
@@ -102,7 +141,7 @@ def _parcels(connection: Connection, seen: Seen) -> pa.Table:
     return _table("parcel", filled)
 
 
-def _named(seen: Seen, who: Array) -> pa.Array:
+def _named(seen: _Part, who: Array) -> pa.Array:
     """Return the names of the parcels' people; a million parcels have fewer people."""
     unique, place = np.unique(who, return_inverse=True)
     ids = unique.tolist()
@@ -116,7 +155,7 @@ def _named(seen: Seen, who: Array) -> pa.Array:
     return names.take(pa.array(place))
 
 
-def _custody(connection: Connection, seen: Seen) -> pa.Table:
+def _custody(connection: Connection, seen: _Part) -> pa.Table:
     cursor: Any = driver(connection).cursor(binary=True)
     rows = cursor.execute(_CUSTODY, seen.values).fetchall()
     tokens = [row[1].bytes for row in rows]
@@ -130,6 +169,7 @@ def _custody(connection: Connection, seen: Seen) -> pa.Table:
     plain = [
         json.loads(p) for p in seen.ring.unseal("custody", tokens, keys, [row[3] for row in rows])
     ]
+    shown = _shown(seen, rows, keys)
     filled = {
         "person": _optional(seen, [row[0] for row in rows]),
         "waybill": _binary(seen.names.names("waybill", tokens)),
@@ -137,11 +177,24 @@ def _custody(connection: Connection, seen: Seen) -> pa.Table:
         "number": [slip["waybill"] for slip in plain],
         "shelf": [slip["shelf"] for slip in plain],
         "code": [slip["code"] for slip in plain],
+        "name": [name for name, _ in shown],
+        "tail": [tail for _, tail in shown],
     }
     return _table("custody", filled)
 
 
-def _preferences(connection: Connection, seen: Seen) -> pa.Table:
+def _shown(seen: _Part, rows: Sequence[Any], keys: Sequence[bytes]) -> list[tuple[str, str]]:
+    """Return masked name and last four digits of whom each slip is for; empty for nobody known."""
+    held = [i for i, row in enumerate(rows) if row[4] is not None]
+    ids = [rows[i][4].bytes for i in held]
+    records = seen.ring.unseal("person", ids, [keys[i] for i in held], [rows[i][6] for i in held])
+    shown = [("", "")] * len(rows)
+    for i, record in zip(held, map(json.loads, records), strict=True):
+        shown[i] = (mask_name(record["name"] or ""), (record["phone"] or "")[-4:])
+    return shown
+
+
+def _preferences(connection: Connection, seen: _Part) -> pa.Table:
     rows = connection.execute(text(_PREFERENCES), seen.values).all()
     filled = {
         "person": _optional(seen, [row[0] for row in rows]),
@@ -153,7 +206,7 @@ def _preferences(connection: Connection, seen: Seen) -> pa.Table:
     return _table("preference", filled)
 
 
-def _consents(connection: Connection, seen: Seen) -> pa.Table:
+def _consents(connection: Connection, seen: _Part) -> pa.Table:
     rows = connection.execute(text(_CONSENTS), seen.values).all()
     names = SCHEMAS["consent"].names[1:]
     filled: dict[str, Any] = {"person": _optional(seen, [row[0] for row in rows])}
@@ -161,7 +214,7 @@ def _consents(connection: Connection, seen: Seen) -> pa.Table:
     return _table("consent", filled)
 
 
-def _optional(seen: Seen, who: Sequence[UUID | None]) -> pa.Array:
+def _optional(seen: _Part, who: Sequence[UUID | None]) -> pa.Array:
     named = iter(seen.names.names("person", [w.bytes for w in who if w is not None]).tolist())
     return pa.array([None if w is None else next(named) for w in who], pa.binary(16))
 
@@ -185,59 +238,69 @@ def _table(name: str, columns: dict[str, Any]) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _bound(query: str, seen: Seen) -> str:
+def _bound(query: str, seen: _Part) -> str:
     """Return a query for COPY, which takes no parameters: a UUID and integers alone are put in."""
     stations = ",".join(str(int(one)) for one in seen.stations)
-    return query.format(id=UUID(str(seen.handover)), stations=stations)
+    number = UUID(str(seen.seen.handover))
+    return query.format(id=number, stations=stations, part=int(seen.part), parts=int(seen.parts))
 
 
 _MICROS = "(extract(epoch FROM {0}) * 1000000)::int8"
-_MOVES = (
-    "FROM handover_subject h JOIN {0} t USING (controller_id, subject_id)"
-    " WHERE h.handover_id = {1} AND h.class = 'transferred'"
+_PARCEL_COUNT = "SELECT count(*) FROM parcel WHERE station_id = ANY(:stations)"
+_PLACE = "get_byte(uuid_send({0}), 0) * {1} / 256"
+_MOVING = (
+    "CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT h.subject_id,"
+    f" {_PLACE.format('s.lookup', 'CAST(:parts AS int)')} AS part"
+    " FROM handover_subject h JOIN subject s USING (controller_id, subject_id)"
+    " WHERE h.handover_id = :id AND h.class = 'transferred'"
 )
-_TAKE_OUT = (
-    "UPDATE handover_subject h SET class = 'dormant' FROM subject s"
-    " WHERE h.handover_id = :id AND h.class = 'transferred' AND s.controller_id = h.controller_id"
-    " AND s.subject_id = h.subject_id AND s.detail <> 0"
-)
+_MOVES = "FROM moving m JOIN {0} t USING (subject_id) WHERE m.part = {1}"
 _PEOPLE = (
     "SELECT subject_id, t.wrapped_salt, t.sealed,"
     f" {_MICROS.format('t.first_seen')}, {_MICROS.format('t.last_seen')} "
-    + _MOVES.format("subject", "%(id)s")
+    + _MOVES.format("subject", "%(part)s")
     + " ORDER BY subject_id"
 )
 # What waits at the counter goes for the contract's sake (PIPL 13 ¶1(2)), so that nothing becomes
 # uncollectable: with its person, or as a parcel of nobody where the person does not move.
 _NOBODY = "'00000000-0000-0000-0000-000000000000'"
-_WHO = "CASE WHEN h.class = 'transferred' THEN {0}.subject_id END"
 _SLIP_MOVES = "coalesce(h.class, 'transferred') NOT IN " + SLIP_STAYS
+_LOOSE = f"m.subject_id IS NULL AND {_SLIP_MOVES} AND " + _PLACE
 _PARCELS = (
-    f"SELECT coalesce({_WHO.format('p')}, {_NOBODY}), p.waybill,"
+    f"SELECT coalesce(m.subject_id, {_NOBODY}), p.waybill,"
     " p.station_id, p.arrived_at, coalesce(p.collected_at, 'infinity'), p.district, p.carrier,"
-    " p.status, p.weight_band, p.tags FROM parcel p LEFT JOIN handover_subject h"
-    " ON h.handover_id = '{id}' AND h.controller_id = p.controller_id"
-    " AND h.subject_id = p.subject_id LEFT JOIN custody c ON c.controller_id = p.controller_id"
+    " p.status, p.weight_band, p.tags FROM parcel p"
+    " LEFT JOIN moving m ON m.subject_id = p.subject_id"
+    " LEFT JOIN handover_subject h ON h.handover_id = '{id}'"
+    " AND h.controller_id = p.controller_id AND h.subject_id = p.subject_id"
+    " LEFT JOIN custody c ON c.controller_id = p.controller_id"
     " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at"
-    " WHERE p.station_id IN ({stations})"
-    f" AND (h.class = 'transferred' OR ({_SLIP_MOVES} AND c.waybill IS NOT NULL))"
+    " WHERE p.station_id IN ({stations}) AND (m.part = {part} OR (c.waybill IS NOT NULL AND "
+    + _LOOSE.format("p.waybill", "{parts}")
+    + " = {part}))"
 )
 _CUSTODY = (
-    f"SELECT {_WHO.format('c')}, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed,"
-    " c.subject_id, s.wrapped_salt"
+    f"SELECT m.subject_id, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed,"
+    " c.subject_id, s.wrapped_salt, s.sealed"
     " FROM custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
     " LEFT JOIN subject s ON s.controller_id = c.controller_id AND s.subject_id = c.subject_id"
+    " LEFT JOIN moving m ON m.subject_id = c.subject_id"
     " LEFT JOIN handover_subject h ON h.handover_id = %(id)s"
     " AND h.controller_id = c.controller_id AND h.subject_id = c.subject_id"
-    f" WHERE p.station_id = ANY(%(stations)s) AND {_SLIP_MOVES} ORDER BY c.waybill"
+    " WHERE p.station_id = ANY(%(stations)s) AND (m.part = %(part)s OR ("
+    + _LOOSE.format("c.waybill", "%(parts)s::int")
+    + " = %(part)s)) ORDER BY c.waybill"
 )
 _PREFERENCES = (
     "SELECT subject_id, notify_channel, delivery_choice, time_window, updated_at "
-    + _MOVES.format("preference", ":id")
+    + _MOVES.format("preference", ":part")
     + " ORDER BY subject_id"
 )
+# The last word of each person for each purpose, where it was a yes.
 _CONSENTS = (
-    "SELECT DISTINCT ON (subject_id, t.purpose) subject_id, t.purpose, t.separate, t.notice,"
-    " t.campaign, t.at " + _MOVES.format("consent_event", ":id") + " AND t.kind = 'granted'"
-    " ORDER BY subject_id, t.purpose, t.at DESC, t.id DESC"
+    "SELECT * FROM (SELECT DISTINCT ON (subject_id, t.purpose) subject_id, t.purpose, t.separate,"
+    " t.notice, t.campaign, t.at, t.kind "
+    + _MOVES.format("consent_event", ":part")
+    + " ORDER BY subject_id, t.purpose, t.at DESC, t.id DESC) last WHERE kind = 'granted'"
+    " AND (NOT :asset OR purpose = 'handover' AND campaign = :campaign)"
 )

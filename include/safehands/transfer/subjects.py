@@ -14,6 +14,7 @@ from safehands.pseudonymise.parcels import micros
 from safehands.store import driver
 from safehands.store.bulk import Kind, by_width, copy_in, uuids
 from safehands.transfer.known import People
+from safehands.transfer.temporary import fresh
 
 __all__ = ["write_people"]
 
@@ -28,7 +29,7 @@ def write_people(
 ) -> None:
     """Insert whom the buyer did not know; widen the span of sightings of whom it did."""
     raw = driver(connection)
-    raw.execute(_INCOMING)
+    fresh(raw, "incoming_person", _INCOMING)
     new = np.array(people.new, dtype=np.int64)
     first, last = micros(table["first_seen"], 0), micros(table["last_seen"], 0)
     if len(new):
@@ -63,9 +64,8 @@ def write_people(
 
 
 _INCOMING = (
-    "CREATE TEMP TABLE incoming_person (subject_id uuid, lookup uuid, generation int2,"
-    " wrapped_salt bytea, sealed bytea, first_seen timestamptz, last_seen timestamptz)"
-    " ON COMMIT DROP"
+    "subject_id uuid, lookup uuid, generation int2, wrapped_salt bytea, sealed bytea,"
+    " first_seen timestamptz, last_seen timestamptz"
 )
 _INSERT = (
     "INSERT INTO subject (controller_id, subject_id, lookup, generation, epoch, wrapped_salt,"
