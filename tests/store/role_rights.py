@@ -32,7 +32,7 @@ RIGHTS: dict[str, dict[str, str]] = {
         "auditor": "s:-subject_id,waybill",
     },
     "notice_version": {"pipeline": "s", "officer": "s i", "auditor": "s"},
-    "consent_event": {"pipeline": "s", "officer": "s i", "auditor": "s:-subject_id"},
+    "consent_event": {"pipeline": "s i", "officer": "s i", "auditor": "s:-subject_id"},
     "handover": {"pipeline": "s i u:state,changed_at", "officer": "s", "auditor": "s"},
     "handover_event": {"pipeline": "s i", "officer": "s", "auditor": "s"},
     "handover_subject": {"pipeline": "s i d u:class", "officer": "s"},
