@@ -89,8 +89,10 @@ class HandoverOperator(BaseOperator):
 
 def _tick(inst: Installation, day: date) -> dict[str, Any]:
     from safehands.handover.tick import tick
+    from safehands.transfer.expiry import expire
 
-    return dict(tick(inst, day, inst.clock()))
+    now = inst.clock()
+    return {**tick(inst, day, now), "expired": expire(inst, day, now)}
 
 
 def _due(inst: Installation, day: date) -> list[dict[str, Any]]:

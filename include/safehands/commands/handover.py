@@ -13,6 +13,7 @@ from uuid import UUID
 
 import click
 
+from safehands.commands import handover_between as between
 from safehands.commands.call import Call, json_option, leaf
 from safehands.messages import say
 
@@ -43,13 +44,16 @@ def command(lang: str) -> click.Command:
     party = _option(lang, "party", required=True, type=click.Choice(["seller", "buyer"]))
     refuse, withdraw = _flag(lang, "refuse"), _flag(lang, "withdraw")
     reason = _option(lang, "reason", required=True)
+    maybe_by = click.Option(["--by"], default="", help=say("cli.vault.option.by", lang))
+    answer = _option(lang, "answer", type=_FILE)
+    signer = _option(lang, "signer", default="")
     as_json = json_option(lang)
     members: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
         "plan": (_plan, (file, by, as_json)),
         "calendar": (_calendar, (file, as_json)),
         "notify": (_notify, (number, by, as_json)),
         "answers": (_answers, (number, answers, by, channel, delivery, close)),
-        "approve": (_approve, (number, party, by, refuse, withdraw)),
+        "approve": (_approve, (number, party, maybe_by, refuse, withdraw, answer, signer)),
         "status": (_status, (some, as_json)),
         "report": (_report, (number, as_json)),
         "abort": (_abort, (number, by, reason)),
@@ -58,6 +62,8 @@ def command(lang: str) -> click.Command:
     }
     for name, (work, params) in members.items():
         group.add_command(leaf(name, lang, f"cli.handover.{name}", work, *params))
+    for name, made in between.members(lang).items():
+        group.add_command(made, name)
     if find_spec(_ENGINE) is not None:
         for name, made in import_module(_ENGINE).members(lang).items():
             group.add_command(made, name)
@@ -193,10 +199,27 @@ def _answers(
             call.line(call.say("cli.handover.closed"))
 
 
-def _approve(call: Call, handover: UUID, party: Any, by: str, refuse: bool, withdraw: bool) -> None:
+def _approve(
+    call: Call,
+    handover: UUID,
+    party: Any,
+    by: str,
+    refuse: bool,
+    withdraw: bool,
+    answer: Path | None,
+    signer: str,
+) -> None:
     from safehands import guard
     from safehands.handover.approvals import Decision, decide
 
+    if answer is not None:
+        if party != "buyer" or not signer:
+            raise click.UsageError("--party buyer --answer FILE --signer KEY")
+        done = between.read_answer(call, handover, answer, signer)
+        call.line(call.say("cli.handover.approved" if done else "cli.handover.decided"))
+        return
+    if not by:
+        raise click.UsageError("--by | --answer FILE --signer KEY")
     decision: Decision = "refuse" if refuse else "withdraw" if withdraw else "approve"
     with call.installation() as inst:
         now = inst.clock()
@@ -272,10 +295,12 @@ def _abort(call: Call, handover: UUID, by: str, reason: str) -> None:
 def _tick(call: Call, as_json: bool) -> None:
     from safehands import guard
     from safehands.handover.tick import tick
+    from safehands.transfer.expiry import expire
 
     with call.installation() as inst:
         now = inst.clock()
         found = guard.guarded("handover", lambda: tick(inst, call.day, now))
+        found["expired"] = guard.guarded("handover", lambda: expire(inst, call.day, now))
     _show(call, found, as_json)
 
 

@@ -7,6 +7,7 @@ the ledger's checkpoint is kept, so that both parties hold what the other cannot
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -52,8 +53,13 @@ def decide(
     by: str,
     day: date,
     now: datetime,
+    signed: Mapping[str, str] | None = None,
+    today: date | None = None,
 ) -> bool:
     """Keep a decision, and go to ``approved`` when everybody has approved and no rule blocks.
+
+    ``signed`` says of a decision from another installation which document, checkpoint and key it
+    came with; it was made on ``day`` and read on ``today``.
 
     Return whether the hand-over is approved now. Raises ``HandoverRefused`` for anybody but the
     approver named in the request, before it is due and once something was packaged, ``GateClosed``
@@ -74,10 +80,10 @@ def decide(
         mine = [one["facts"] for one in before if one["facts"]["party"] == party]
         if not mine or mine[-1]["decision"] != decision or mine[-1]["day"] != day.isoformat():
             facts = {"party": party, "decision": decision, "by": by, "day": day.isoformat()}
-            facts["plan"] = _assessed(connection, handover_id)
+            facts |= {"plan": _assessed(connection, handover_id), **(signed or {})}
             note(connection, handover_id, "approval", f"{party}/{len(mine) + 1}", facts, now)
     journal.sequence(inst.store, now)
-    return approve_due(inst, handover_id, day, now) and decision == "approve"
+    return approve_due(inst, handover_id, today or day, now) and decision == "approve"
 
 
 def check_standing(connection: Connection, handover_id: UUID) -> None:
@@ -138,6 +144,11 @@ def sheet(inst: Installation, asked: Asked) -> bytes:
     """Return the page that both sign by hand: fingerprints of keys, digests, what is agreed."""
     request = asked.request
     key = str(journal.signing_key(inst.store.provider).verifier)
+    with inst.store.begin(controller=asked.seller.id) as connection:
+        ours = journal.latest(connection) or ""
+        plan = _assessed(connection, asked.id) or "–"
+        said = [e["facts"].get("signer", "") for e in events(connection, asked.id, "approval")]
+    theirs = next((one for one in reversed(said) if one), "")
     parts: dict[str, list[dict[str, Any]]] = {}
     for lang in LANGUAGES:
         rows = [
@@ -147,6 +158,9 @@ def sheet(inst: Installation, asked: Asked) -> bytes:
             [say("handover.sheet.agreement", lang), request.agreement or "–"],
             [say("handover.sheet.ledger_key", lang), key],
             [say("handover.sheet.buyer_key", lang), request.buyer_key or "–"],
+            [say("handover.sheet.buyer_ledger", lang), theirs or key],
+            [say("handover.sheet.checkpoint", lang), hashlib.sha256(ours.encode()).hexdigest()],
+            [say("handover.sheet.plan", lang), plan],
         ]
         sign = [
             say(f"handover.sheet.sign.{party}", lang, who=who)

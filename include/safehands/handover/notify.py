@@ -40,6 +40,9 @@ ITEMS = ("recipient", "contact", "purposes", "method", "categories")
 def notice_of(inst: Installation, asked: Asked) -> dict[str, Any]:
     """Return the notice as JSON: its lane, the parties and what it says in both languages."""
     request, policy = asked.request, inst.policy
+    with inst.store.begin(controller=asked.seller.id) as connection:
+        found = connection.execute(text(_NAMES), {"codes": list(request.stations)}).all()
+    names = [str(dict(tuple(row) for row in found).get(code, code)) for code in request.stations]
     said = {
         lang: {
             "purposes": _listed(
@@ -49,7 +52,7 @@ def notice_of(inst: Installation, asked: Asked) -> dict[str, Any]:
             "recipient": request.buyer_name,
             "contact": request.buyer_contact,
             "seller": asked.seller.name,
-            "stations": _listed(request.stations, lang),
+            "stations": _listed(names, lang),
             "effective": request.effective_on.isoformat(),
             "days": request.window_days,
         }
@@ -222,6 +225,7 @@ def today(now: datetime) -> date:
     return now.astimezone(SHANGHAI).date()
 
 
+_NAMES = "SELECT code, name FROM station WHERE code = ANY (:codes)"
 # Whoever is told: everybody of the hand-over but who is stored only or must stay; in a share deal,
 # where nobody is classified, everybody with a parcel at the stations.
 _TOLD = (

@@ -77,6 +77,7 @@ def plan(inst: Installation, asked: Asked, day: date) -> dict[str, Any]:
             else classes.preview(connection, scope, inst.policy, rules)
         )
         facts = _facts(connection, list(scope.stations))
+    facts |= _seen(inst, asked)
     declared = {
         one.kind: float(one.number)
         for one in entries(inst, day)
@@ -104,10 +105,11 @@ def plan(inst: Installation, asked: Asked, day: date) -> dict[str, Any]:
         "columns": {
             table: {"lane": one.lane, "columns": one.columns} for table, one in rules.moves.items()
         },
-        "stays": sorted(rules.stays),
+        "stays": {name: words.model_dump() for name, words in sorted(rules.stays.items())},
         "never": list(rules.excluded),
         "missing": _missing(inst, asked, day),
         "blocked_by": sorted({item.id for item in verdict.blockers}),
+        "blockers": _blockers(inst, verdict),
     }
 
 
@@ -225,8 +227,30 @@ def _missing(inst: Installation, asked: Asked, day: date) -> list[str]:
     return lacking
 
 
+def _blockers(inst: Installation, verdict: gates.GateVerdict) -> list[dict[str, Any]]:
+    """Return what blocks in words: the rule, what it asks and what opens it."""
+    book = load_rulebook(inst.settings.policy).rules
+    return [
+        {
+            "rule": item.id,
+            "outcome": item.outcome,
+            "asks": book[item.id].requirement.model_dump(),
+            "remedy": book[item.id].remedy.model_dump(),
+        }
+        for item in sorted(verdict.blockers, key=lambda item: item.id)
+        if item.source == "rule"
+    ]
+
+
 def _facts(connection: Connection, stations: list[int]) -> dict[str, int]:
     row = connection.execute(text(_FACTS), {"stations": stations}).mappings().one()
+    return {name: int(number or 0) for name, number in row.items()}
+
+
+def _seen(inst: Installation, asked: Asked) -> dict[str, int]:
+    with inst.store.begin("safehands_auditor") as connection:
+        values = {"owner": asked.seller.id}
+        row = connection.execute(text(_SEEN), values).mappings().one()
     return {name: int(number or 0) for name, number in row.items()}
 
 
@@ -242,15 +266,20 @@ def _diligence(
     merged = facts["people"] + asked.request.buyer_people
     organisation = load_organisation(inst.settings.policy)
     shown = {
-        **{name: _rounded(number, step) for name, number in facts.items() if name != "quality"},
+        **{name: _rounded(number, step) for name, number in facts.items() if name not in _AS_IS},
         "dormant": _rounded(found.get("dormant", 0) + found.get("expired", 0), step),
         "consents": _rounded(found.get("transferred", 0), step),
     }
     return {
         **shown,
         "quality_per_mille": facts["quality"],
+        "risk_k": facts["risk_k"],
+        "risk_highest_percent": facts["risk_highest"],
         "rounded_to": step,
-        "size_after_merge": [one.name for one in tiers_of(organisation, merged, day)],
+        "size_after_merge": [
+            {"name": one.name, **one.label.model_dump()}
+            for one in tiers_of(organisation, merged, day)
+        ],
     }
 
 
@@ -259,6 +288,14 @@ def _rounded(number: int, step: int) -> int:
     return (number + step // 2) // step * step
 
 
+_RISK = (
+    "SELECT ({0})::float8 FROM risk_assessment r WHERE r.controller_id = :owner"
+    " AND (r.figures->>'people')::int > 0"
+    " ORDER BY r.business_date DESC, r.id DESC LIMIT 1"
+)
+_K = _RISK.format("r.figures->>'k'")
+_HIGHEST = _RISK.format("r.figures->'figures'->'prosecutor'->>'highest'")
+_AS_IS = ("quality", "risk_k", "risk_highest")
 _FACTS = (
     "SELECT (SELECT count(DISTINCT subject_id) FROM parcel WHERE station_id = ANY (:stations))"
     " AS people,"
@@ -269,4 +306,11 @@ _FACTS = (
     " (SELECT count(*) FROM finding WHERE state = 'open') AS open_findings,"
     " (SELECT 1000 - 1000 * sum(failed::bigint) / nullif(sum(evaluated::bigint), 0)"
     " FROM quality_result) AS quality"
+)
+# Evidence that an auditor reads: no person in it.
+_SEEN = (
+    "SELECT (SELECT count(*) FROM incident i WHERE i.controller_id = :owner AND NOT i.drill"
+    " AND NOT EXISTS (SELECT FROM incident_event e WHERE e.incident_id = i.id"
+    " AND e.kind = 'closed')) AS open_incidents,"
+    f" ({_K}) AS risk_k, (SELECT ceil(100 * ({_HIGHEST}))) AS risk_highest"
 )

@@ -32,7 +32,8 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
                 f"{say('handover.mode.' + made['mode'], lang)} ({made['article']})",
                 *why,
                 *(
-                    f"{one['dataset']}: {say('handover.role.' + one['role'], lang)}"
+                    f"{say('handover.dataset.' + one['dataset'], lang)}:"
+                    f" {say('handover.role.' + one['role'], lang)}"
                     f" → {say('handover.mode.' + one['lane'], lang)} ({one['article']})"
                     for one in made["lanes"]
                 ),
@@ -53,7 +54,7 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
         {
             "title": say("handover.page.diligence", lang),
             "rows": [
-                [say(f"handover.fact.{name}", lang), ", ".join(v) if isinstance(v, list) else v]
+                [say(f"handover.fact.{name}", lang), _value(v, lang)]
                 for name, v in made["due_diligence"].items()
             ],
         },
@@ -61,9 +62,17 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
     lacking = [say(f"handover.missing.{name}", lang) for name in made["missing"]]
     nothing = [say("handover.page.nothing", lang)]
     found.append({"title": say("handover.page.missing", lang), "lines": lacking or nothing})
+    blockers = [[one["rule"], one["asks"][lang], one["remedy"][lang]] for one in made["blockers"]]
     found.append(
-        {"title": say("handover.page.blocked", lang), "lines": made["blocked_by"] or nothing}
+        {
+            "title": say("handover.page.blocked", lang),
+            "head": [say(f"handover.page.{n}", lang) for n in ("rule", "asks", "remedy")],
+            "rows": blockers,
+        }
+        if blockers
+        else {"title": say("handover.page.blocked", lang), "lines": nothing}
     )
+    found.append(_tables(made, lang))
     return found
 
 
@@ -97,3 +106,26 @@ def _calendar(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
             ],
         },
     ]
+
+
+def _tables(made: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    """Return what becomes of each table's columns, and which tables stay and why."""
+    rows = []
+    for table, one in made["columns"].items():
+        fates: dict[str, list[str]] = {}
+        for column, fate in one["columns"].items():
+            fates.setdefault(fate, []).append(column)
+        words = "；".join(
+            f"{say('handover.column.' + fate, lang)}: {', '.join(names)}"
+            for fate, names in fates.items()
+        )
+        rows.append([table, words])
+    stays = say("handover.fate.stays", lang)
+    rows += [[name, f"{stays}: {words[lang]}"] for name, words in made["stays"].items()]
+    return {"title": say("handover.page.tables", lang), "rows": rows}
+
+
+def _value(value: Any, lang: str) -> Any:
+    if isinstance(value, list):
+        return ", ".join(str(one[lang]) for one in value)
+    return f"{value:,}" if isinstance(value, int) else value

@@ -17,10 +17,17 @@ from safehands.certificates import certificate, keep_certificate
 from safehands.handover.classify import counts
 from safehands.handover.opening import known, people, scope_of
 from safehands.handover.pages import folder_of, keep, page
+from safehands.handover.reported import (
+    answers_of,
+    approvals_of,
+    digests_of,
+    figures_of,
+    notices_of,
+)
 from safehands.handover.state import events
 from safehands.installation import Installation
 from safehands.ledger import body_digest, canonical_json
-from safehands.messages import LANGUAGES, say
+from safehands.messages import LANGUAGES, catalogue, say
 from safehands.night import SHANGHAI
 
 __all__ = ["LEAST", "external", "report", "write_report"]
@@ -46,7 +53,17 @@ def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, An
     if handover.mode == "share_deal":
         tables = {t: {"unchanged": sum(one.values())} for t, one in tables.items()}
     tables = {t: {n: k for n, k in one.items() if k} for t, one in tables.items()}
+    passed = {one["key"]: one["facts"] for one in happened if one["kind"] == "state"}
+    with inst.store.begin(controller=asked.seller.id) as connection:
+        answers = answers_of(connection, handover_id)
+        figures = figures_of(connection, handover_id)
     return {
+        "notices": notices_of(passed),
+        "answers": answers,
+        "approvals": approvals_of(happened),
+        "digests": digests_of(happened),
+        "figures": figures,
+        "forwarded": sum(one["kind"] == "forwarded" for one in happened),
         "handover": str(handover_id),
         "mode": handover.mode,
         "state": handover.state,
@@ -82,20 +99,37 @@ def _fixed(happened: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]] |
 
 
 def external(made: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the edition for outsiders: small counts as a bound, sums rounded down to tens."""
+    """Return the edition for outsiders: small counts as a bound, sums rounded down to tens.
+
+    Nobody's staff id is in it, and no figure that could be a single person's.
+    """
+    notices = {
+        name: _rough(value) if isinstance(value, int) else value
+        for name, value in made["notices"].items()
+    }
     return {
-        **made,
+        **{name: value for name, value in made.items() if name != "figures"},
+        "notices": notices,
+        "answers": {name: _rough(number) for name, number in made["answers"].items()},
+        "approvals": [
+            {name: one[name] for name in ("party", "decision", "day")} for one in made["approvals"]
+        ],
+        "forwarded": _rough(made["forwarded"]),
         "identity": {
             table: {
                 "held": one["held"] // LEAST * LEAST,
-                "classes": {
-                    name: number // LEAST * LEAST if number >= LEAST else f"<{LEAST}"
-                    for name, number in one["classes"].items()
-                },
+                "classes": {name: _rough(number) for name, number in one["classes"].items()},
             }
             for table, one in made["identity"].items()
         },
     }
+
+
+def _rough(number: int) -> int | str:
+    """Round down to tens; below ten only that it is below ten."""
+    if number == 0:
+        return 0
+    return number // LEAST * LEAST if number >= LEAST else f"<{LEAST}"
 
 
 def write_report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, Any]:
@@ -124,7 +158,9 @@ def _page(made: Mapping[str, Any]) -> bytes:
     for lang in LANGUAGES:
         identity = [
             {
-                "title": say("handover.report.table", lang, table=table),
+                "title": say(
+                    "handover.report.table", lang, table=say(f"handover.table.{table}", lang)
+                ),
                 "head": [
                     say("handover.page.class", lang),
                     say("handover.report.rows", lang),
@@ -142,9 +178,55 @@ def _page(made: Mapping[str, Any]) -> bytes:
         timeline = {
             "title": say("handover.report.timeline", lang),
             "rows": [
-                [one["at"], one["kind"], one["key"], one["sha256"][:16]] for one in made["timeline"]
+                [one["at"], _named(one["kind"], one["key"], lang), one["sha256"][:16]]
+                for one in made["timeline"]
             ],
         }
         lane = {"text": say(f"handover.mode.{made['mode']}", lang)}
-        parts[lang] = [lane, *identity, timeline]
+        parts[lang] = [lane, *identity, *_around(made, lang), timeline]
     return page("handover.page.report", parts, stations=", ".join(made["stations"]))
+
+
+def _around(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
+    """Return the sections beside the identity: what was told, answered, approved and signed."""
+    approvals = [
+        [
+            say(f"handover.party.{one['party']}", lang),
+            say(f"handover.decision.{one['decision']}", lang),
+            one.get("by", ""),
+            one["day"],
+        ]
+        for one in made["approvals"]
+    ]
+    found: list[dict[str, Any]] = []
+    for name, rows in (
+        (
+            "notices",
+            [[say(f"handover.told.{n}", lang), _shown(v)] for n, v in made["notices"].items()],
+        ),
+        ("answers", [[_answer(n, lang), v] for n, v in made["answers"].items()]),
+        ("approvals", approvals),
+        ("digests", [[n, v] for n, v in made["digests"].items()]),
+        ("figures", [[n, f"{v:g}"] for n, v in made.get("figures", {}).items()]),
+        ("after", [[say("handover.report.forwarded", lang), made["forwarded"]]]),
+    ):
+        if rows:
+            found.append({"title": say(f"handover.report.{name}", lang), "rows": rows})
+    return found
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+def _answer(name: str, lang: str) -> str:
+    kind, _, channel = name.partition(" ")
+    return f"{say(f'handover.answer.{kind}', lang)} · {channel or '–'}"
+
+
+def _named(kind: str, key: str, lang: str) -> str:
+    """Return what happened in words: a state by its name, everything else by kind and key."""
+    if kind == "state":
+        return say(f"handover.state.{key}", lang)
+    name = kind if f"handover.event.{kind}" in catalogue() else "other"
+    return f"{say(f'handover.event.{name}', lang)} {key}"
