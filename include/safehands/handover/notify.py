@@ -28,6 +28,7 @@ from safehands.ledger import canonical_json
 from safehands.messages import LANGUAGES, say
 from safehands.night import SHANGHAI
 from safehands.notices import load_consent_book
+from safehands.notices.render import SEGMENT
 from safehands.store.register import open_ring
 from safehands.vault.access import OFFICER, check_staff
 
@@ -80,6 +81,7 @@ def notify(
     if following(handover.mode, handover.state) != "noticed":
         raise HandoverRefused("handover.not_next", state=handover.state, to="noticed")
     document = notice_of(inst, asked)
+    document |= {"sms": {lang: _measured(_sms(document, lang)) for lang in LANGUAGES}}
     if asked.mode not in ("closure", "share_deal") and not (
         asked.request.buyer_name and asked.request.buyer_contact
     ):
@@ -89,6 +91,8 @@ def notify(
     keep(folder / "poster.html", _poster(document))
     keep(folder / "slips.html", _poster(document, slip=True))
     keep(folder / "tick-sheet.csv", _tick_sheet(inst))
+    if document["asks"]:
+        keep(folder / "tick-sheet.html", _paper_sheet(inst))
     sent = _send(inst, asked, document, day, folder_of(inst, handover_id), now)
     facts = {
         "by": by,
@@ -137,7 +141,8 @@ def _send(
     if not in_force(inst, asked.seller, agreement, day):
         return counts
     told, skipped = _askable(inst, asked, told, day) if document["asks"] else (told, 0)
-    message = " / ".join(_sms(document, lang) for lang in LANGUAGES)
+    # Customers read Chinese; the poster and the full text are in both languages.
+    message = _sms(document, "zh")
     with inst.store.begin(OFFICER, asked.seller.id) as connection:
         ring = open_ring(connection, inst.store.provider, asked.seller)
         sealed = send_file(connection, ring, asked.id, told, message, request.gateway_key)
@@ -189,8 +194,12 @@ def _poster(document: Mapping[str, Any], *, slip: bool = False) -> bytes:
     parts = {lang: [_notice(document, lang)] for lang in LANGUAGES}
     if slip and document["asks"]:
         for lang in LANGUAGES:
-            sign = [say(f"handover.notice.sign.{n}", lang) for n in ("yes", "no", "phone", "name")]
-            parts[lang].append({"title": say("handover.notice.answer", lang), "sign": sign})
+            ticks, sign = (
+                [say(f"handover.notice.sign.{name}", lang) for name in names]
+                for names in (("yes", "no"), ("phone", "name"))
+            )
+            title = say("handover.notice.answer", lang)
+            parts[lang].append({"title": title, "ticks": ticks, "sign": sign})
     return page("handover.notice.title", parts)
 
 
@@ -209,6 +218,35 @@ def _sms(document: Mapping[str, Any], lang: str) -> str:
     return say("handover.sms", lang, asks=asks, **document[lang]).strip()
 
 
+def _measured(message: str) -> dict[str, Any]:
+    """Return a text with its length and the messages it is charged as (UCS-2: 70, then 67 each)."""
+    length = len(message.encode("utf-16-be")) // 2
+    return {
+        "text": message,
+        "length": length,
+        "messages": 1 if length <= 70 else -(-length // SEGMENT),
+    }
+
+
+def _paper_sheet(inst: Installation) -> bytes:
+    """Return the sheet that lies on the counter: the columns of the file, with empty lines."""
+    columns = load_consent_book(inst.settings.policy, inst.policy).columns
+    names = ("phone", "answer", "at", "evidence", "guardian")
+    empty = [["\u00a0"] * len(names) for _ in range(_LINES)]
+    parts = {
+        lang: [
+            {
+                "text": say("handover.notice.fill", lang),
+                "head": [columns[name][0 if lang == "zh" else -2] for name in names],
+                "rows": empty,
+                "tall": True,
+            }
+        ]
+        for lang in LANGUAGES[:1]
+    }
+    return page("handover.notice.sheet", parts)
+
+
 def _tick_sheet(inst: Installation) -> bytes:
     """Return an empty sheet with the columns that ``safehands handover answers`` reads."""
     columns = load_consent_book(inst.settings.policy, inst.policy).columns
@@ -225,6 +263,8 @@ def today(now: datetime) -> date:
     return now.astimezone(SHANGHAI).date()
 
 
+_LINES = 22
+"""Lines on one printed page of A4."""
 _NAMES = "SELECT code, name FROM station WHERE code = ANY (:codes)"
 # Whoever is told: everybody of the hand-over but who is stored only or must stay; in a share deal,
 # where nobody is classified, everybody with a parcel at the stations.

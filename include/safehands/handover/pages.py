@@ -22,11 +22,12 @@ Section = Mapping[str, Any]
 
 
 def page(title: str, parts: Mapping[str, Sequence[Section]], **params: str | int) -> bytes:
-    """Return a page as UTF-8: the message ``title`` and the sections of each language."""
+    """Return a page as UTF-8: the message ``title``, and for each language its sections."""
     made = _environment().get_template("handover.html.j2")
     shown = {lang: say(title, lang, **params) for lang in LANGUAGES}
     style = Markup(_sources()["handover.css"])  # noqa: S704 - our own file, no value in it
-    return made.render(title=shown, parts=parts, languages=LANGUAGES, style=style).encode()
+    languages = [lang for lang in LANGUAGES if lang in parts]
+    return made.render(title=shown, parts=parts, languages=languages, style=style).encode()
 
 
 def folder_of(inst: Installation, handover: object) -> Path:

@@ -207,7 +207,7 @@ def _around(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
         ("answers", [[_answer(n, lang), v] for n, v in made["answers"].items()]),
         ("approvals", approvals),
         ("digests", [[n, v] for n, v in made["digests"].items()]),
-        ("figures", [[n, f"{v:g}"] for n, v in made.get("figures", {}).items()]),
+        ("figures", [[n, v] for n, v in made.get("figures", {}).items()]),
         ("after", [[say("handover.report.forwarded", lang), made["forwarded"]]]),
     ):
         if rows:

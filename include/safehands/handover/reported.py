@@ -68,10 +68,10 @@ def digests_of(happened: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
-def figures_of(connection: Connection, handover_id: UUID) -> dict[str, float]:
-    """Return the newest of each figure that the rule book judged this hand-over by."""
+def figures_of(connection: Connection, handover_id: UUID) -> dict[str, str]:
+    """Return the newest of each figure that the rule book judged this hand-over by, as text."""
     rows = connection.execute(text(_FIGURES), {"scope": str(handover_id)}).all()
-    return {str(name): float(number) for name, number in rows}
+    return {str(name): f"{number:g}" for name, number in rows}
 
 
 _ANSWERS = (
