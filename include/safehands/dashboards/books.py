@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from safehands.backuppolicy import load_backup_policy
+from safehands.organisation.catalogue import Organisation, load_organisation
+from safehands.pipia.questions import Questions, load_questions
 from safehands.policy import Policy, load_policy
+from safehands.rights.book import RightsBook, load_rights_book
+from safehands.rulebook.facts import Books as Duties
 from safehands.rulebook.load import load_rulebook
 from safehands.rulebook.matrix import ImpactMatrix, load_matrices
 from safehands.rulebook.model import RuleBook
@@ -25,17 +29,25 @@ class Books:
     policy: Policy
     drill_days: int
     rulebook: RuleBook
+    organisation: Organisation
     matrix: ImpactMatrix
+    questions: Questions
+    rights: RightsBook
     whys: Mapping[str, Mapping[str, str]]
 
 
 def open_books(settings: Settings) -> Books:
     """Read everything. Raises ``PolicyError`` for a file that is not as it should be."""
+    folder = settings.policy
+    duties = Duties(load_rulebook(folder), load_organisation(folder), load_matrices(folder))
     return Books(
-        policy=load_policy(settings.policy, settings.mappings),
-        drill_days=load_backup_policy(settings.policy).drill.every_days,
-        rulebook=load_rulebook(settings.policy),
-        matrix=load_matrices(settings.policy).impact_assessment,
+        policy=load_policy(folder, settings.mappings),
+        drill_days=load_backup_policy(folder).drill.every_days,
+        rulebook=duties.rules,
+        organisation=duties.organisation,
+        matrix=duties.matrices.impact_assessment,
+        questions=load_questions(folder, duties),
+        rights=load_rights_book(folder),
         whys=_whys(settings.expectations),
     )
 

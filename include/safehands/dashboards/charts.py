@@ -17,10 +17,10 @@ from markupsafe import Markup, escape
 
 __all__ = ["WIDTHS", "bars", "draw", "line", "warm"]
 
-WIDTHS = {"wide": 680, "narrow": 310}
-"""Widths of the drawing area in pixels, by class of the style sheet."""
+WIDTHS = {"wide": 760, "narrow": 326}
+"""Widths of the whole drawing in pixels, by class of the style sheet."""
 
-_VERSION = "6.4"
+_FIT = {"type": "fit-x", "contains": "padding"}
 _KEPT = 400
 # What speaks to assistive software inside the drawing: the figure has one description instead.
 _SPOKEN = re.compile(r' (?:aria-[a-z]+|role)="[^"]*"')
@@ -54,7 +54,11 @@ def draw(spec: Spec, described: str) -> Markup:
     """Return the chart at both widths; ``described`` is what a screen reader says instead."""
     parts = []
     for name, width in WIDTHS.items():
-        drawn = _svg(json.dumps({**spec, "width": width, "config": _CONFIG}, sort_keys=True))
+        drawn = _svg(
+            json.dumps(
+                {**spec, "width": width, "autosize": _FIT, "config": _CONFIG}, sort_keys=True
+            )
+        )
         label = f'<svg class="{name}" role="img" aria-label="{escape(described)}" '
         parts.append(drawn.replace("<svg ", label, 1))
     return Markup("".join(parts))  # noqa: S704 - drawn here from numbers; the label is escaped
@@ -126,7 +130,13 @@ def bars(rows: Rows, label: str, value: str, *, late: str = "", mark: str = "") 
         "field": label,
         "type": "nominal",
         "sort": order,
-        "axis": {"title": None, "domain": False, "ticks": False, "labelColor": _INK},
+        "axis": {
+            "title": None,
+            "domain": False,
+            "ticks": False,
+            "labelColor": _INK,
+            "labelPadding": 10,
+        },
     }
     size: Spec = {
         "field": value,

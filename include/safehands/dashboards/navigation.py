@@ -17,6 +17,7 @@ Role = Literal["operator", "officer", "auditor"]
 ROLES: tuple[Role, ...] = ("operator", "officer", "auditor")
 
 _EVERYBODY: frozenset[Role] = frozenset(ROLES)
+_EVIDENCE: frozenset[Role] = frozenset(("officer", "auditor"))
 _DESK: frozenset[Role] = frozenset(("operator", "officer"))
 
 
@@ -33,6 +34,9 @@ class Page:
 PAGES: tuple[Page, ...] = (
     Page("overview"),
     Page("quality"),
+    Page("privacy", _EVIDENCE),
+    Page("risk", _EVIDENCE),
+    Page("handovers"),
     Page("requests", _DESK, doers=_DESK),
     # To verify the ledger changes nothing: whoever may look may verify.
     Page("backups", doers=_EVERYBODY),

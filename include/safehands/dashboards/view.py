@@ -74,6 +74,13 @@ class Words(Texts):
             return "< 0.01 %"
         return f"{value / 100:.2f} %" if value < 10_000 else "100 %"
 
+    def band(self, low: int, high: int) -> str:
+        """Return the size of a group of people in words; ``high`` 0 stands for "and more"."""
+        if low == high == 1:
+            return self.dash("band.alone")
+        key = "band.more" if high == 0 else "band"
+        return self.dash(key, low=low, high=high)
+
     def megabytes(self, count: int | None) -> str:
         """Return bytes in megabytes; a dash for nothing known."""
         return "–" if count is None else f"{count / 1_000_000:,.1f} MB"
