@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-__all__ = ["ASSESSMENT", "BACKUP", "DRILL", "REPORT", "STORE"]
+__all__ = ["ASSESSMENT", "BACKUP", "DASHBOARDS", "DRILL", "REPORT", "STORE"]
 
 STORE = Asset(name="store", uri="safehands://store", group="safehands")
 BACKUP = Asset(name="backup", uri="safehands://backup", group="safehands")
 REPORT = Asset(name="report", uri="safehands://report", group="safehands")
 DRILL = Asset(name="restore_drill", uri="safehands://restore_drill", group="safehands")
+DASHBOARDS = Asset(name="dashboards", uri="safehands://dashboards", group="safehands")
 ASSESSMENT = Asset(name="risk_assessment", uri="safehands://risk_assessment", group="safehands")

@@ -88,7 +88,7 @@ CAST(:day AS date) - 40, CAST(:day AS date) + 10 - c.id, 'privacy_officer', 'm' 
 
 INSERT INTO subject_request (request, controller_id, kind, behalf, channel, state, requested_at, target,
 latest, evidence, purpose, by_whom) SELECT 'R-20261101-' || lpad(n::text, 8, '0'), 1 + n % CAST(:owners AS
-int), (ARRAY['access', 'erase', 'correct', 'restrict'])[1 + n % 4], 'self', 'page', (ARRAY['registered',
+int), (ARRAY['access', 'delete', 'correct', 'restrict'])[1 + n % 4], 'self', 'page', (ARRAY['registered',
 'identified', 'granted', 'done', 'done', 'done'])[1 + n % 6], CAST(:day AS date) - n % 60, CAST(:day AS date)
 - n % 60 + 10, CAST(:day AS date) - n % 60 + 15, '', '', 'desk' FROM generate_series(1, CAST(:stations AS
 int)) n WHERE n % 60 < 17 OR n % 6 > 2;

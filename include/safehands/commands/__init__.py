@@ -17,6 +17,7 @@ __all__ = ["GROUPS", "Lazy"]
 GROUPS: dict[str, str] = {
     "rules": "rules",
     "evidence": "evidence",
+    "dashboards": "dashboards",
     "findings": "findings",
     "risk": "risk",
     "assess": "assess",

@@ -15,10 +15,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-__all__ = ["WIDTHS", "bars", "draw", "line", "warm"]
+__all__ = ["HALF", "WIDTHS", "bars", "draw", "line", "warm"]
 
-WIDTHS = {"wide": 760, "narrow": 326}
+WIDTHS = {"wide": 960, "narrow": 326}
 """Widths of the whole drawing in pixels, by class of the style sheet."""
+
+HALF = {"wide": 460, "narrow": 326}
+"""The same for a drawing that shares the line with something else."""
 
 _FIT = {"type": "fit-x", "contains": "padding"}
 _KEPT = 400
@@ -45,15 +48,15 @@ _CONFIG: Spec = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "labelPadding": 6,
-        "labelLimit": 220,
+        "labelLimit": 320,
     },
 }
 
 
-def draw(spec: Spec, described: str) -> Markup:
+def draw(spec: Spec, described: str, widths: Mapping[str, int] = WIDTHS) -> Markup:
     """Return the chart at both widths; ``described`` is what a screen reader says instead."""
     parts = []
-    for name, width in WIDTHS.items():
+    for name, width in widths.items():
         drawn = _svg(
             json.dumps(
                 {**spec, "width": width, "autosize": _FIT, "config": _CONFIG}, sort_keys=True
@@ -93,7 +96,7 @@ def line(rows: Rows, value: str, *, low: float | None = None, unit: str = "") ->
         },
     }
     marks: list[Spec] = [
-        {"mark": {"type": "line", "color": _BAR, "strokeWidth": 2, "interpolate": "monotone"}},
+        {"mark": {"type": "line", "color": _BAR, "strokeWidth": 2}},
         {
             "mark": {"type": "point", "color": _BAR, "fill": _BAR, "size": 36, "opacity": 1},
             "transform": [

@@ -140,7 +140,11 @@ def _groups(view: View, bands: list[Figures]) -> Markup | str:
         for band in bands
     ]
     told = "; ".join(f"{row['label']}: {words.number(row['people'])}" for row in rows)
-    return charts.draw(charts.bars(rows, "label", "people", late="late"), told) if rows else ""
+    return (
+        charts.draw(charts.bars(rows, "label", "people", late="late"), told, charts.HALF)
+        if rows
+        else ""
+    )
 
 
 def _ages(view: View, held: list[Figures]) -> Markup | str:
