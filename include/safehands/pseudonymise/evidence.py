@@ -187,7 +187,13 @@ def _quality(
     connection: Connection, night: Night, owner: Owner, results: Iterable[Mapping[str, Any]]
 ) -> None:
     rows = [
-        {"controller": owner.id, "run": night.run, "day": night.business_date, **result}
+        {
+            "controller": owner.id,
+            "run": night.run,
+            "day": night.business_date,
+            **result,
+            "patterns": json.dumps(result.get("patterns", {})),
+        }
         for result in results
     ]
     if rows:
@@ -226,8 +232,9 @@ _SUPERSEDED = (
 )
 _QUALITY = (
     "INSERT INTO quality_result (controller_id, run, business_date, station, dataset, suite, rule,"
-    " dimension, severity, evaluated, failed) VALUES (:controller, :run, :day, :station, :dataset,"
-    " :suite, :rule, :dimension, :severity, :evaluated, :failed)"
+    " dimension, severity, evaluated, failed, patterns) VALUES (:controller, :run, :day, :station,"
+    " :dataset, :suite, :rule, :dimension, :severity, :evaluated, :failed,"
+    " CAST(:patterns AS jsonb))"
 )
 _STEP = (
     "INSERT INTO step_result (run, business_date, shard, step, counts, reasons, seconds)"

@@ -10,7 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from safehands.errors import StepFailed
-from safehands.validate.masks import ROW_COUNT, Bools, Ints, bad_rows, considered_rows
+from safehands.validate.masks import (
+    ROW_COUNT,
+    Bools,
+    Ints,
+    bad_rows,
+    considered_rows,
+)
+from safehands.validate.shapes import SHAPED, shapes
 from safehands.validate.suites import Rule, Suite
 from safehands.validate.verdicts import Verdict, judge
 
@@ -43,7 +50,10 @@ def examine(suite: Suite, frame: pa.Table, stations: Ints, names: Sequence[str])
         bad[rule.id] = bad_rows(rule.type, frame, rule.kwargs)
         looked = considered_rows(rule.type, frame, rule.kwargs)
         _agree(rule, verdicts[rule.id], frame.num_rows, bad[rule.id], looked)
-        quality += places.count(suite, rule, bad[rule.id], looked)
+        counts = places.count(suite, rule, bad[rule.id], looked)
+        if rule.type in SHAPED and bad[rule.id].any():
+            places.add_shapes(counts, frame[rule.kwargs["column"]], bad[rule.id])
+        quality += counts
     return Findings(
         suite, bad, quality, [_record(suite, r, verdicts[r.id]) for r in suite.expectations]
     )
@@ -104,6 +114,13 @@ class _Places:
             }
             for at in self.shown.tolist()
         ]
+
+    def add_shapes(self, counts: list[dict[str, Any]], cells: pa.ChunkedArray, bad: Bools) -> None:
+        """Add to each station's counts what its bad cells look like."""
+        for entry in counts:
+            if entry["failed"]:
+                at = self.names.index(entry["station"])
+                entry["patterns"] = shapes(cells.filter(pa.array(bad & (self.stations == at))))
 
     def _per_station(self, mask: Bools | None) -> Ints:
         chosen = self.stations if mask is None else self.stations[mask]

@@ -186,7 +186,17 @@ def _merged(quality: list[dict[str, Any]]) -> list[dict[str, Any]]:
     merged: dict[tuple[str, str, str], dict[str, Any]] = {}
     for entry in quality:
         key = (entry["station"], entry["dataset"], entry["rule"])
-        known = merged.setdefault(key, {**entry, "evaluated": 0, "failed": 0})
+        known = merged.setdefault(
+            key,
+            {**entry, "evaluated": 0, "failed": 0}
+            | ({"patterns": {}} if "patterns" in entry else {}),
+        )
         known["evaluated"] += entry["evaluated"]
         known["failed"] += entry["failed"]
+        if "patterns" in entry:
+            known["patterns"] = _summed(known.get("patterns", {}), entry["patterns"])
     return list(merged.values())
+
+
+def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
