@@ -203,12 +203,13 @@ def _acknowledge(call: Call, agreement: str, owner: str, by: str, evidence: str)
 
 
 def _trace(call: Call, file: Path) -> None:
-    from safehands.sharing import trace
+    from safehands.sharing import text_of, trace
     from safehands.store.register import owners
 
     with call.installation() as inst:
-        found = trace(inst, file.read_text(encoding="utf-8", errors="replace"), owners(inst.store))
-    for name, count in found.items():
-        call.line(call.say("cli.share.traced", name=name, count=count))
+        found = trace(inst, text_of(file), owners(inst.store))
+    for one in found:
+        name = f"{one.owner}/{one.agreement}"
+        call.line(call.say(f"cli.share.traced.{one.how}", name=name, count=one.count, of=one.of))
     if not found:
         call.line(call.say("cli.share.untraced"))

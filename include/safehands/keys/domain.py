@@ -3,7 +3,8 @@
 Derivation (``H`` is HMAC-SHA256)::
 
     domain key ─┬ H("token") ─ body = H(subject id), first 96 bits
-                └ H("mark")  ─ mark = H(body), first 32 bits
+                ├ H("mark")  ─ mark = H(body), first 32 bits
+                └ H("stars") ─ bits = H(masked cell), which star hides each sign
     token = body | mark, 128 bits, written as a UUID
 
 The key is random, made for one owner and one agreement and kept by the key provider, so two
@@ -35,6 +36,7 @@ class DomainKey(Secret):
         self.key_id = key_id(secret)
         self._token = hmac.digest(secret, b"safehands/1/token", "sha256")
         self._mark = hmac.digest(secret, b"safehands/1/mark", "sha256")
+        self._stars = hmac.digest(secret, b"safehands/1/stars", "sha256")
 
     def tokens(self, subjects: Iterable[UUID]) -> list[UUID]:
         """Return the token of each subject id, in order."""
@@ -43,6 +45,11 @@ class DomainKey(Secret):
     def made(self, token: UUID) -> bool:
         """Say whether this domain made ``token``."""
         return hmac.compare_digest(self._with_mark(token.bytes[:_BODY]).bytes, token.bytes)
+
+    def bits(self, shown: str, count: int) -> list[bool]:
+        """Return ``count`` (at most 256) bits that this domain alone gives to what is shown."""
+        made = hmac.digest(self._stars, shown.encode(), "sha256")
+        return [bool(made[place // 8] >> place % 8 & 1) for place in range(count)]
 
     def _body(self, subject: bytes) -> bytes:
         return hmac.digest(self._token, subject, "sha256")[:_BODY]

@@ -16,7 +16,7 @@ from safehands.keys import DayBox
 from safehands.policy import Policy
 from safehands.store import Store, lock
 from safehands.store.register import owners
-from safehands.vault.access import OFFICER, Access, check_staff, find_owner
+from safehands.vault.access import OFFICER, Access, check_open, check_staff, find_owner
 
 __all__ = ["Cells", "WaitingRow", "discard", "listed", "show"]
 
@@ -83,6 +83,7 @@ def show(store: Store, policy: Policy, access: Access, row_id: int, now: datetim
         raise AccessRefused("vault.unknown_purpose", purpose=access.purpose, known=known)
     owner = find_owner(store, access.controller)
     with store.begin(OFFICER, owner.id) as connection:
+        check_open(connection, access.by)
         values = {"controller": owner.code, "id": row_id}
         found = connection.execute(text(_ONE), values).first()
         if found is None:

@@ -23,7 +23,7 @@ from safehands.rights.package import new_passphrase, pack, sealed
 from safehands.rights.requests import Request, find, step
 from safehands.store import lock
 from safehands.store.register import Owner, owners
-from safehands.vault.access import OFFICER, Access, check_staff
+from safehands.vault.access import OFFICER, Access, check_open, check_staff
 from safehands.vault.correct import correct
 from safehands.vault.restrict import restrict
 
@@ -85,6 +85,8 @@ def carry_out(inst: Installation, request: str, by: str, now: datetime, given: G
     if found.state != "granted" or found.subject is None:
         raise AccessRefused("rights.wrong_state", request=request, state=found.state)
     owner = owners(inst.store)[found.controller]
+    with inst.store.begin(OFFICER, owner.id) as connection:
+        check_open(connection, by)
     job = _Job(inst, owner, found, found.subject, by, now, given)
     done = _WORK[found.kind](job)
     with inst.store.begin(OFFICER, owner.id) as connection:

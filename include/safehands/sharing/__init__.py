@@ -7,6 +7,7 @@
 ``plan``        the table of one disclosure: agreed fields, own tokens, masking, class size
 ``disclose``    the encrypted file with its data sheet, and the register
 ``recall``      what a recipient must destroy, and what it says it destroyed
+``marks``       the recipient's stars in masked forms
 ``trace``       whose copy a leaked file is
 ==============  ================================================================================
 """
@@ -24,7 +25,7 @@ from safehands.sharing.gate import ask_gate
 from safehands.sharing.plan import Plan, plan
 from safehands.sharing.recall import Recall, acknowledge, recall, recall_everything, recalls
 from safehands.sharing.register import Line, disclosures
-from safehands.sharing.trace import trace
+from safehands.sharing.trace import Traced, text_of, trace
 
 __all__ = [
     "Agreement",
@@ -33,6 +34,7 @@ __all__ = [
     "Plan",
     "Recall",
     "ShareBook",
+    "Traced",
     "acknowledge",
     "ask_gate",
     "digest_of",
@@ -45,5 +47,6 @@ __all__ = [
     "recall",
     "recall_everything",
     "recalls",
+    "text_of",
     "trace",
 ]

@@ -160,6 +160,9 @@ def _check(
             _refuse(code, "fields", f"{name}: role {agreement.role}")
         elif name not in DATASETS[agreement.dataset]:
             _refuse(code, "fields", f"{name}: dataset {agreement.dataset}")
+    # Whose copy it is must be seen in a leak; what is public is in everybody's hands.
+    if agreement.model != "public" and not MARKED & set(agreement.fields):
+        _refuse(code, "fields", f"one of {', '.join(sorted(MARKED))}")
     if agreement.model in LEAST_CLASS and not book.quasi(agreement):
         _refuse(code, "model", agreement.model)
 
@@ -169,6 +172,9 @@ def _refuse(code: str, where: str, why: str) -> None:
         "organisation.invalid", file="agreements.yaml", block=code, where=where, why=why
     )
 
+
+MARKED = frozenset(("ref", "name_masked", "phone_masked", "phone"))
+"""Fields by which a copy is traced: a code, stars, or at least the register."""
 
 _OF_PEOPLE = ("ref", "name_masked", "phone_masked", "phone", "district")
 DATASETS: dict[str, frozenset[str]] = {

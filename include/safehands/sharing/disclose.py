@@ -29,6 +29,7 @@ from safehands.rulebook.from_register import record_figure
 from safehands.rulebook.load import load_rulebook
 from safehands.sharing.agreements import Agreement, ShareBook, digest_of
 from safehands.sharing.gate import ask_gate
+from safehands.sharing.marks import OTHER_STAR
 from safehands.sharing.plan import Plan, Request, plan
 from safehands.store import lock
 from safehands.store.register import Owner
@@ -110,6 +111,8 @@ def sheet(made: Plan, book: ShareBook, day: date) -> dict[str, Any]:
         "day": day.isoformat(),
         "since": request.since.isoformat(),
         "until": request.until.isoformat(),
+        # Both stars hide a sign; which one does is the recipient's mark.
+        "mask_signs": ["*", OTHER_STAR],
         "fields": {n: {"zh": book.fields[n].zh, "en": book.fields[n].en} for n in agreement.fields},
         "people": len(set(made.people)),
         "rows": made.rows,

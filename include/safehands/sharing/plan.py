@@ -22,6 +22,7 @@ from safehands.risk.classes import keep_rows, one_row_per_person
 from safehands.risk.level import LEAST_CLASS, LevelRisk, assess_level
 from safehands.sharing.abroad import check_abroad
 from safehands.sharing.agreements import Agreement, ShareBook, in_force
+from safehands.sharing.marks import marked
 from safehands.store.register import Owner
 from safehands.vault.access import officer_ring
 from safehands.vault.contacts import contacts
@@ -185,9 +186,9 @@ def _shaped(
         if name == "ref":
             made[name] = [str(token) for token in domain.tokens(people)]
         elif name == "name_masked":
-            made[name] = [_masked_name(records[who]["name"]) for who in people]
+            made[name] = [marked(_masked_name(records[who]["name"]), domain) for who in people]
         elif name == "phone_masked":
-            made[name] = [_masked_phone(records[who]["phone"]) for who in people]
+            made[name] = [marked(_masked_phone(records[who]["phone"]), domain) for who in people]
         elif name == "phone":
             made[name] = [records[who]["phone"] for who in people]
         else:
