@@ -41,12 +41,12 @@ def test_a_station_changes_hands_by_command(
 
     def run(*words: str) -> str:
         day = str(night.business_date)
-        found = CliRunner().invoke(command("en"), ["transfer", *words, "--date", day])
+        found = CliRunner().invoke(command("en"), ["handover", *words, "--date", day])
         assert found.exit_code == 0, (words, found.output, found.exception)
         texts.append(found.output)
         return found.output
 
-    this, file = ("--handover", str(deal.id)), ("--file", str(deal.path))
+    this, file = (str(deal.id),), ("--file", str(deal.path))
     seller, buyer = ("--owner", "A"), ("--owner", "B")
     keys = json.loads(run("key", *buyer))
     signer = ("--signer", keys["signer"])

@@ -34,7 +34,6 @@ GROUPS: dict[str, str] = {
     "incident": "incident",
     "complaint": "complaint",
     "handover": "handover",
-    "transfer": "transfer",
     "alerts": "alerts",
     "metrics": "metrics",
     "table": "table",

@@ -1,4 +1,4 @@
-"""``safehands transfer``: what moves in a hand-over, step by step and by hand.
+"""``safehands handover package`` and on: what moves in a hand-over, step by step and by hand.
 
 Files and public keys go between the two parties; no option and no line names a customer.
 """
@@ -14,41 +14,39 @@ from uuid import UUID
 import click
 
 from safehands.commands.call import Call, leaf
-from safehands.commands.transfer_call import done, owner_of, pairs, reception
+from safehands.commands.transfer_call import done, filled, owner_of, pairs, reception
 from safehands.commands.transfer_end import WORK
 from safehands.messages import say
 
-__all__ = ["command", "members"]
+__all__ = ["members"]
 
 _DONE = ("erased", "returned", "none", "kept")
 
 
-def command(lang: str) -> click.Command:
-    """Return the command group ``transfer``."""
-    group = click.Group("transfer", help=say("cli.transfer", lang))
-    for member in members(lang).values():
-        group.add_command(member)
-    return group
-
-
 def members(lang: str) -> dict[str, click.Command]:
-    """Return the commands by name; ``safehands handover`` lists them among its own steps."""
+    """Return the commands by name; ``safehands handover`` lists them among its own steps.
+
+    What the request says already (owner, stations, the buyer's code and key, where documents lie,
+    until when law keeps) need not be said again.
+    """
 
     def option(name: str, **more: Any) -> click.Option:
         asked = {"required": True, **more}
         return click.Option([f"--{name}"], help=say(f"cli.transfer.option.{name}", lang), **asked)
 
-    handover = option("handover", type=click.UUID)
-    owner, station = option("owner"), option("station", multiple=True)
-    given = option("file", type=click.Path(path_type=Path))
+    handover = click.Argument(["handover"], type=click.UUID)
+    owner = option("owner", required=False)
+    station = option("station", multiple=True, required=False)
+    given = option("file", type=click.Path(path_type=Path), required=False)
     signer, by = option("signer"), option("by")
-    until = option("until", type=click.DateTime(["%Y-%m-%d"]))
+    until = option("until", type=click.DateTime(["%Y-%m-%d"]), required=False)
+    buyer, recipient = option("buyer", required=False), option("recipient", required=False)
     form = option("form", type=click.Choice(["package", "xlsx"]), default="package", required=False)
     made: dict[str, tuple[Callable[..., None], tuple[click.Parameter, ...]]] = {
         "key": (_key, (owner,)),
         "package": (
             _package,
-            (handover, owner, station, option("buyer"), option("recipient"), form, given),
+            (handover, owner, station, buyer, recipient, form, given),
         ),
         "receive": (_receive, (owner, signer, station, given)),
         "receipt": (_receipt, (handover, owner, given)),
@@ -69,8 +67,8 @@ def members(lang: str) -> dict[str, click.Command]:
         "file": given,
         "signer": signer,
         "by": by,
-        "buyer": option("buyer"),
-        "recipient": option("recipient"),
+        "buyer": buyer,
+        "recipient": recipient,
         "what": option("what", type=click.Choice(["closing_evidence", "handler_confirmation"])),
         "sha256": option("sha256"),
         "package": option("package", type=path),
@@ -83,7 +81,7 @@ def members(lang: str) -> dict[str, click.Command]:
         name: (work, tuple(more[one] for one in names)) for name, (work, names) in WORK.items()
     }
     return {
-        name: leaf(name, lang, f"cli.transfer.{name}", work, *params)
+        name: leaf(name, lang, f"cli.transfer.{name}", filled(name, work), *params)
         for name, (work, params) in made.items()
     }
 

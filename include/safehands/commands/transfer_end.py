@@ -1,4 +1,4 @@
-"""``safehands transfer``: what follows the package, up to the cut-over, and after an abort."""
+"""``safehands handover``: what follows the package, up to the cut-over, and after an abort."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from safehands.notices import current
 
 __all__ = ["close_window", "read_answers", "read_delivery", "reclassify"]
 
-_OPEN = ("noticed", "answered")
+_OPEN = ("noticed", "answered", "approved")
 _FAILED = frozenset({"failed", "undelivered", "失败", "未送达", "空号", "停机"})
 
 
@@ -40,7 +40,7 @@ def read_answers(
 
     A person may still refuse after the window, until packaging; a late yes is recorded and counts
     only while the window is open. Raises ``BadInput`` naming line and column, ``HandoverRefused``
-    before the notice and after approval.
+    before the notice and once something was packaged.
     """
     handover, asked = known(inst, handover_id)
     if handover.state not in _OPEN or asked.mode not in ("asset_deal", "statutory_succession"):

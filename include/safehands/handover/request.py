@@ -145,7 +145,7 @@ class HandoverRequest(Frozen):
     buyer_key: str = _field(
         "接手方的 age 公钥",
         "the buyer's age public key",
-        "age1…（safehands transfer key --owner antai）",
+        "age1…（safehands handover key --owner antai）",
         default="",
         pattern=r"^(age1[0-9a-z]{58})?$",
     )
