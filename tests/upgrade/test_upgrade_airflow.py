@@ -17,7 +17,8 @@ from safehands import embedded
 from safehands.settings import Settings
 from safehands_airflow import home, launcher
 
-EARLIER = "3.1.0"
+# Airflow's own way back from here to 3.1 fails on PostgreSQL.
+EARLIER = "3.2.0"
 
 
 @pytest.fixture
