@@ -20,6 +20,7 @@ from safehands.consent.sheet import Asked
 from safehands.errors import BadInput
 from safehands.messages import say
 from safehands.night import SHANGHAI
+from safehands.notices import publish
 
 ASKED = Asked("marketing", "survey", 1, "autumn")
 HEAD = ["答卷编号", "您的手机号", "您是否同意", "提交时间", "喜欢的颜色"]
@@ -203,6 +204,63 @@ def test_the_figures_count_lists_without_consent_and_children_without_guardians(
     assert (found["consent.marketing_without"], found["consent.minors_without_guardian"]) == (2, 0)
     young(office, tmp_path / "later.csv", [PHONES[1], "撤回", "2026-11-13", "", "G-8"])
     assert figures()["consent.minors_without_guardian"] == 1
+
+
+def test_parcels_that_nobody_wanted_at_the_station_are_counted_until_they_are_marked(
+    office: Office,
+) -> None:
+    def unflagged() -> int:
+        night_figures(office.inst, BUSINESS_DATE, "R1")
+        rows = office.world.rows("SELECT number FROM rule_figure WHERE name = 'delivery.unflagged'")
+        return int(rows[0]["number"])
+
+    def run(statement: str) -> None:
+        values = {"who": office.people[PHONES[0]], "other": office.people[PHONES[1]]}
+        with office.inst.store.admin().begin() as connection:
+            connection.execute(text(statement), values)
+
+    assert unflagged() == 0
+    run("UPDATE preference SET delivery_choice = 2 WHERE subject_id = :who")
+    run("UPDATE preference SET delivery_choice = 1 WHERE subject_id = :other")
+    # All of them were collected: nothing waits at the station.
+    assert unflagged() == 0
+    run("UPDATE parcel SET status = 1, collected_at = NULL WHERE subject_id IN (:who, :other)")
+    assert unflagged() == 1
+    run("UPDATE parcel SET status = 4 WHERE subject_id = :who")
+    assert unflagged() == 0
+
+
+def test_a_sensitive_field_that_is_kept_asks_everybody_for_a_separate_consent(
+    office: Office,
+) -> None:
+    def missing() -> int:
+        night_figures(office.inst, BUSINESS_DATE, "R1")
+        rows = office.world.rows(
+            "SELECT number FROM rule_figure WHERE name = 'consent.sensitive_missing'"
+        )
+        return int(rows[0]["number"])
+
+    def keep(*purposes: str) -> None:
+        """Let policy keep the goods, which are sensitive, for these purposes."""
+        policy = office.inst.policy
+        parcels = policy.datasets["parcels"]
+        goods = parcels.fields["goods"]
+        kept = goods.model_copy(update={"purposes": purposes, "treatment": "seal"})
+        fields = {**parcels.fields, "goods": kept}
+        block = parcels.model_copy(update={"fields": fields})
+        changed = {**policy.datasets, "parcels": block}
+        office.inst.policy = policy.model_copy(update={"datasets": changed})
+
+    assert missing() == 0
+    # Custody asks no separate consent, so that nobody can have given one.
+    keep("custody")
+    assert missing() == len(PHONES)
+    keep("handover")
+    assert missing() == len(PHONES)
+    publish(office.inst.store, office.document(), BUSINESS_DATE, "wang.li", NOW)
+    said = at(2026, 11, 23)
+    office.record(office.answer("granted", purpose="handover", at=said, notice=2, separate=True))
+    assert missing() == len(PHONES) - 1
 
 
 CELLS = st.sampled_from(["同意", "不同意", "撤回", "也许", ""])

@@ -40,6 +40,9 @@ def report(call: Call, found: RiskReport) -> None:
         _show(call, title, _keys(call, found))
     if found.suda is not None:
         _show(call, call.say("risk.cli.suda"), _suda(call, found))
+    tools = list(_tools(call, found))
+    if tools:
+        _show(call, call.say("risk.cli.tools"), tools)
     _show(call, call.say("risk.cli.level_title"), _level(call, found))
 
 
@@ -132,7 +135,25 @@ def _uniqueness(call: Call, found: RiskReport) -> Iterable[_Line]:
         shown = call.say("risk.cli.no_answer") if value is None else _number(value)
         yield f"  {name}", shown
     yield f"  {call.say('risk.cli.dankar', model=one.model)}", _number(one.dankar)
-    yield f"  {call.say('risk.cli.dankar_arx', model=one.model_arx)}", _number(one.dankar_arx)
+
+
+def _tools(call: Call, found: RiskReport) -> Iterable[_Line]:
+    """What other tools print where they depart from the papers (docs/concepts/risk.md)."""
+    if found.pycanon is not None:
+        for name, value in vars(found.pycanon).items():
+            number = None if isinstance(value, float) and value != value else value
+            yield f"pyCANON {call.say(f'risk.cli.pycanon.{name}')}", _number(number)
+    one = found.uniqueness
+    if one is not None:
+        for label, value in (("Pitman", one.pitman_arx), ("SNB", one.snb_arx)):
+            yield (
+                f"ARX {label}",
+                call.say("risk.cli.no_answer") if value is None else _number(value),
+            )
+        yield f"ARX Dankar ({one.model_arx})", _number(one.dankar_arx)
+    if found.suda is not None and found.suda.dis_sdcmicro is not None:
+        yield "sdcMicro DIS", _number(found.suda.dis_sdcmicro)
+        yield "sdcMicro DIS-SUDA", _number(found.suda.highest_dis_score_sdcmicro)
 
 
 def _individual(call: Call, found: RiskReport) -> Iterable[_Line]:
@@ -171,13 +192,15 @@ def _suda(call: Call, found: RiskReport) -> Iterable[_Line]:
         yield call.say("risk.cli.suda_size", size=place + 1), _number(count)
     yield call.say("risk.cli.suda_score"), _number(one.highest_score)
     yield call.say("risk.cli.suda_dis"), _number(one.highest_dis_score)
-    yield call.say("risk.cli.suda_dis_sdcmicro"), _number(one.highest_dis_score_sdcmicro)
     for column, share in one.contribution.items():
         yield call.say("risk.cli.suda_part", column=column), _number(share)
 
 
 def _level(call: Call, found: RiskReport) -> Iterable[_Line]:
     one = found.level
-    yield call.say("risk.cli.level", release=one.release), _number(one.level)
+    yield (
+        call.say("risk.cli.level", release=call.say(f"risk.cli.release_{one.release}")),
+        _number(one.level),
+    )
     yield call.say("risk.cli.below_least"), _number(one.share_above)
     yield call.say("risk.cli.overall"), _number(one.overall)
