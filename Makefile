@@ -23,7 +23,7 @@ override LANG := C.UTF-8
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup nightly handover up down test test-served check bench configuration torture clean logins audit
+.PHONY: bench-risk help setup nightly handover up down test test-served check bench configuration torture clean logins audit
 
 help: ## list the targets
 	@echo "make nightly [LANDING=dir] [DATE=YYYY-MM-DD] [LANG=zh|en]"
@@ -70,8 +70,11 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 	@$(RUN) tests/bench/rights.py --people 1000000 --parcels 10000000
 	@$(RUN) tests/bench/backup.py
 	@$(RUN) tests/bench/incidents.py
-	@$(RUN) tests/bench/risk.py
+	@$(RUN) tests/bench/risk.py $(if $(WITH),--peers $(WITH))
 	@$(RUN) tests/bench/handover.py
+
+bench-risk: setup ## re-identification figures of 5,000,000 rows; WITH=python that has pycanon and anjana
+	@$(RUN) tests/bench/risk.py $(if $(WITH),--peers $(WITH)) $(ARGS)
 
 configuration: setup ## write docs/configuration.md from the settings
 	@$(RUN) -m safehands.configuration

@@ -1,18 +1,24 @@
-"""``make bench``: every risk figure but SUDA2 of 5,000,000 rows × 8 quasi-identifiers.
+"""``make bench-risk``: every risk figure but SUDA2 of 5,000,000 rows × 8 quasi-identifiers.
 
 Two tables: ``fine``, where nearly every row is a class of its own (the worst case for everything
 that works on classes), and ``coarse``, with some ten thousand classes. Each is assessed in a
 process of its own, whose peak memory counts the table, the libraries and the work.
 
 Beside it, in the same run and on the same rows: pyCANON (its nine figures) and ANJANA (k by
-the same hierarchies). Both need their own interpreter, because they pin older libraries: name one
-with ``--peers``, or let ``--install-peers`` make one. They loop over classes, so they get few rows;
-the ratio is of times on those rows.
+the same hierarchies). Both pin older libraries, so that they live in an interpreter of their own,
+which ``--peers`` names; nothing is installed here::
+
+    python3 -m venv peers && peers/bin/pip install pycanon==1.3.5 anjana==1.2.3
+    make bench-risk WITH=peers/bin/python
+
+Without one the peers are used if this interpreter has them, else the output says that they were not
+run. They loop over classes, so they get few rows; the ratio is of times on those rows.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import platform
 import resource
@@ -33,7 +39,7 @@ from safehands.risk.hierarchy_default import texts_of
 
 QUASI = ["province", "district", "sex", "age", "hour", "weekday", "carrier", "size"]
 SENSITIVE = "goods"
-PEERS = ("pycanon==1.3.5", "anjana==1.2.3")
+NOT_RUN = "not run: no interpreter with pycanon and anjana (make bench-risk WITH=peers/bin/python)"
 _K = 5
 
 # Runs in the peers' interpreter: sys.argv is the CSV file, then the columns' names.
@@ -86,8 +92,8 @@ def main() -> None:
         "tables": {name: _in_own_process(name, options.rows) for name in ("fine", "coarse")},
     }
     with tempfile.TemporaryDirectory(prefix="sh-bench-") as folder:
-        python = _install(Path(folder)) if options.install_peers else options.peers
-        found["peers"] = None if python is None else _peers(python, Path(folder), options.peer_rows)
+        python = options.peers or _own_peers()
+        found["peers"] = _peers(python, Path(folder), options.peer_rows) if python else NOT_RUN
     print(json.dumps(found, indent=None if options.json else 2, ensure_ascii=False))  # noqa: T201
 
 
@@ -96,7 +102,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--peer-rows", type=int, default=1_500, help="ANJANA gets 20 times as many")
     parser.add_argument("--peers", help="a Python that has pycanon and anjana")
-    parser.add_argument("--install-peers", action="store_true", help="make one with uv")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--one", choices=("fine", "coarse"), help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -152,11 +157,10 @@ def _in_own_process(name: str, rows: int) -> dict[str, Any]:
     return found
 
 
-def _install(folder: Path) -> str:
-    python = folder / "peers" / "bin" / "python"
-    subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder / "peers")], check=True)
-    subprocess.run(["uv", "pip", "install", "-q", "-p", str(python), *PEERS], check=True)
-    return str(python)
+def _own_peers() -> str | None:
+    """Return this interpreter if it has both peers."""
+    have = all(importlib.util.find_spec(name) for name in ("pycanon", "anjana"))
+    return sys.executable if have else None
 
 
 def _peers(python: str, folder: Path, rows: int) -> dict[str, Any]:
