@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -198,7 +199,8 @@ def _explained(
     for other in rule.editions:
         if other is not edition:
             end = other.until.isoformat() if other.until else call.say("rules.open_end")
-            yield "other_edition", f"{other.from_.isoformat()} – {end}: {', '.join(other.cites)}"
+            cited = citation(book, replace(found, edition=other), lang)
+            yield "other_edition", f"{other.from_.isoformat()} – {end}: {cited}"
     yield "binds", whom(found, lang)
     yield "duty", duty_words(found, lang)
     yield "number", number_words(found, lang)
@@ -212,7 +214,9 @@ def _explained(
     for check in found.every_check():
         label = measure_label(check.measure, organisation, book.figures, lang)
         kind = kind_words(check.kind, found, lang)
-        yield "check", f"{label} {check.wanted} ({kind}) · {check.measure}"
+        only = [condition_words(one, organisation, book.figures, lang) for one in check.when]
+        when = call.say("rules.only_when", what="; ".join(only)) if only else ""
+        yield "check", f"{label} {check.wanted} ({kind}){when} · {check.measure}"
         if check.measure in STATEMENTS:
             yield "query", STATEMENTS[check.measure]
     yield "remedy", rule.remedy.say(lang)
