@@ -16,12 +16,10 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
-from sqlalchemy import create_engine, text
 
 from safehands import embedded
 from safehands.errors import SetupProblem
 from safehands.messages import say
-from safehands.night import SHANGHAI
 from safehands.settings import Settings
 from safehands_airflow import components, home, launcher
 from safehands_airflow.api import Api, health
@@ -108,10 +106,6 @@ def test_up_trigger_down(apart: Settings, land: Land) -> None:
     # The night's report is the Asset that the assessment is scheduled on.
     kind, state = assessment_after_the_night(port, password)
     assert (kind, state) == ("asset_triggered", "success")
-    assert assessed(port, password, "asset_triggered")["full"] == 0
-    # And the calendar starts one in full.
-    due(apart)
-    assert assessed(port, password, "scheduled")["full"] == 1
 
     launcher.down(apart)
     assert not launcher.is_up(apart)
@@ -149,40 +143,6 @@ def assessment_after_the_night(port: int, password: str) -> tuple[str, str]:
         time.sleep(0.5)
     assert found, "no run of risk_assessment"
     return found["run_type"], found["state"]
-
-
-def due(settings: Settings) -> None:
-    """Let the scheduler believe that the month's run is due, as it will be on the first."""
-    url = home.prepare(settings, environment(1))["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        planned = connection.execute(text(_PLANNED)).scalar_one()
-        assert planned.astimezone(SHANGHAI).strftime("%d %H:%M") == "01 06:00"
-        connection.execute(text(_DUE))
-    engine.dispose()
-
-
-_PLANNED = "SELECT next_dagrun_create_after FROM dag WHERE dag_id = 'risk_assessment'"
-_DUE = (
-    "UPDATE dag SET next_dagrun_create_after = now() - interval '1 minute'"
-    " WHERE dag_id = 'risk_assessment'"
-)
-
-
-def assessed(port: int, password: str, kind: str) -> dict[str, Any]:
-    """Wait for the run that was started in this way, and return what its first task counted."""
-    api, deadline = Api(port, password), time.monotonic() + 120
-    while time.monotonic() < deadline:
-        runs = api.get("/api/v2/dags/risk_assessment/dagRuns")["dag_runs"]
-        done = [r for r in runs if r["run_type"] == kind and r["state"] == "success"]
-        if done:
-            task = (
-                f"/api/v2/dags/risk_assessment/dagRuns/{done[0]['dag_run_id']}/taskInstances/assess"
-            )
-            found: dict[str, Any] = api.get(f"{task}/xcomEntries/return_value")["value"]
-            return found
-        time.sleep(0.5)
-    raise AssertionError(f"no {kind} run of risk_assessment succeeded")
 
 
 def test_a_taken_port_is_named_before_anything_is_started(apart: Settings) -> None:
