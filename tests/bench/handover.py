@@ -1,9 +1,10 @@
 """``python tests/bench/handover.py``: a station changes hands, from the package to the proof.
 
-People and parcels are written by the same columns as a night's into the embedded PostgreSQL
-(the filling is not timed). Timed: package (opened, renamed, sealed), receive (new keys, read back),
-receipt, reconcile, cut-over with the erasure, the new epoch; apart from these the backup and the
-proof after it, which are the night's. Fails when a row is missing anywhere or a token is common.
+People and parcels are written by the same columns as a night's into the embedded PostgreSQL (the
+filling is not timed); everybody has agreed. Timed: package (door, opened, renamed, sealed), receive
+(new keys, read back), receipt, reconcile, both stock-takes and the evidence bundle, cut-over with
+the erasure; apart from these the new epoch, backup and proof after it, which are the night's. Fails
+when a row is missing anywhere or a token is common.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -73,7 +75,8 @@ def _bench(parcels: int, people: int, home: Path) -> dict[str, Any]:
         ("receive", deal.receive),
         ("receipt", deal.accept),
         ("reconcile", deal.reconcile),
-        ("cut over and erase", deal.cut),
+        ("freeze, stock-take, bundle", deal.ready),
+        ("cut over and erase", deal.cut_alone),
     )
     seconds |= {name: _timed(work) for name, work in steps}
     moved = sum(value for name, value in seconds.items() if name[0] != "(")
@@ -82,20 +85,22 @@ def _bench(parcels: int, people: int, home: Path) -> dict[str, Any]:
     left = {t: _count(deal, t, "A") for t in ("subject", "parcel", "custody", "preference")}
     there = {t: _count(deal, t, "B") for t in left}
     wanted = {"subject": people, "parcel": parcels}
-    if any(left.values()) or {t: there[t] for t in wanted} != wanted or before & after:
-        raise SystemExit(f"no parity: {left} {there} common {len(before & after)}")
+    common = len(before & after)
+    if any(left.values()) or {t: there[t] for t in wanted} != wanted or common:
+        raise SystemExit(f"no parity: {left} {there} common {common}")
     inst.close()
     return {
         "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
         "people": people,
         "parcels": parcels,
         "package_megabytes": round(deal.path.stat().st_size / 1e6, 1),
+        "peak_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "seconds": seconds,
         "moved_to_erased_seconds": round(moved, 1),
         "with_proof_seconds": round(moved + seconds["(epoch, backup, proof)"], 1),
         "left_at_the_seller": left,
         "at_the_buyer": there,
-        "tokens_in_common": len(before & after),
+        "tokens_in_common": common,
     }
 
 
@@ -157,9 +162,10 @@ def _approve(deal: Deal) -> None:
     with deal.world.store.begin(controller=owner) as connection:
         values = {"id": deal.id, "owner": owner}
         connection.execute(text(_LIST), values)
+    deal.say_yes()
     with deal.world.store.admin().connect() as connection:
         autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
-        autocommit.execute(text("ANALYZE handover_subject"))
+        autocommit.execute(text("ANALYZE handover_subject, consent_event"))
 
 
 def _tokens(deal: Deal, code: str) -> set[Any]:

@@ -27,7 +27,7 @@ from safehands.store.bulk import INFINITY, NOBODY, copy_out
 from safehands.transfer.contents import SCHEMAS
 from safehands.transfer.reconcile import SLIP_STAYS
 
-__all__ = ["PART_PARCELS", "Seen", "gather", "read_part"]
+__all__ = ["PART_PARCELS", "Seen", "gather", "read_part", "read_slips"]
 
 Array = npt.NDArray[Any]
 
@@ -75,6 +75,11 @@ def read_part(connection: Connection, seen: Seen, part: int, parts: int) -> dict
         "preference": _preferences(connection, at),
         "consent": _consents(connection, at),
     }
+
+
+def read_slips(connection: Connection, seen: Seen, part: int, parts: int) -> pa.Table:
+    """Return what waits at the counter, of one part of :func:`gather`, and nothing else."""
+    return _custody(connection, _Part(seen, part, parts))
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from safehands.transfer.imports import tokens_of
 from safehands.transfer.opening import Opened, open_package
 from safehands.transfer.package import Order
 from safehands.transfer.receive import Reception
-from safehands.transfer.rows import Seen, gather, read_part
+from safehands.transfer.rows import Seen, gather, read_slips
 from safehands.transfer.standing import moved
 from safehands.vault.access import check_staff
 
@@ -64,7 +64,7 @@ def sellers_stock(
         names = PairKey(store.provider, str(handover))
         seen = Seen(handover, stations, ring, names, known.mode == "asset_deal")
         parts = gather(connection, seen, order.part_parcels)
-        tables = (read_part(connection, seen, part, parts)["custody"] for part in range(parts))
+        tables = (read_slips(connection, seen, part, parts) for part in range(parts))
         lines = sorted(line for table in tables for line in _lines(table))
         body = _body(str(handover), "seller", lines, by, missing)
         if _note(connection, handover, "seller", body, now):
@@ -153,10 +153,10 @@ def _still_waiting(opened: Sequence[Opened]) -> dict[bytes, Line]:
     """Return what waits by its name: of the package, as the deltas changed it."""
     waits: dict[bytes, Line] = {}
     for one in opened:
-        changed, slips = one.whole("parcel"), one.whole("custody")
-        for name in changed["waybill"].to_pylist():
-            waits.pop(name, None)
+        slips = one.whole("custody")
         if "base" in one.manifest:
+            for name in one.whole("parcel")["waybill"].to_pylist():
+                waits.pop(name, None)
             gone = one.gone()
             for table, name in zip(
                 gone["table"].to_pylist(), gone["name"].to_pylist(), strict=True
