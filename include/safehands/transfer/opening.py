@@ -39,7 +39,7 @@ class Opened:
 
     def part(self, number: int) -> dict[str, pa.Table]:
         """Return the tables of one part; all rows of one person and one number are in it."""
-        return {name: self._rows(name, number) for name in TABLES}
+        return {name: self.rows(name, number) for name in TABLES}
 
     def whole(self, name: str) -> pa.Table:
         """Return one table whole."""
@@ -49,7 +49,8 @@ class Opened:
         """Return a delta's table of what is gone."""
         return pq.read_table(io.BytesIO(self.files[GONE]))
 
-    def _rows(self, name: str, number: int) -> pa.Table:
+    def rows(self, name: str, number: int) -> pa.Table:
+        """Return one table of one part."""
         rows = self.manifest["parts"][name]
         if not rows[number]:
             return SCHEMAS[name].empty_table()

@@ -66,7 +66,7 @@ def receive_package(store: Store, sealed: bytes, how: Reception, now: datetime) 
     if missing or set(how.stations.values()) - set(how.buyer.stations):
         raise HandoverRefused("transfer.station_undeclared", count=max(len(missing), 1))
     for part in range(found.parts):
-        months(store, micros(found.part(part)["parcel"]["arrived_at"], 0))
+        months(store, micros(found.rows("parcel", part)["arrived_at"], 0))
     with store.begin(controller=how.buyer.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{how.buyer.id}")
         claim = effects.Claim(STEP, f"{how.buyer.code}/{found.manifest['handover']}", "", "")

@@ -53,7 +53,7 @@ def receive_delta(
     if found.manifest["base"] != base.digest:
         raise HandoverRefused("transfer.other_base")
     for part in range(found.parts):
-        months(store, micros(found.part(part)["parcel"]["arrived_at"], 0))
+        months(store, micros(found.rows("parcel", part)["arrived_at"], 0))
     handover, number = str(found.manifest["handover"]), int(found.manifest["number"])
     with store.begin(controller=how.buyer.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{how.buyer.id}")
@@ -109,7 +109,7 @@ def delete_received(
         undo = _undoing(connection, base, how, policy, request_of_removal(handover, "deleted"), now)
         ring = open_ring(connection, store.provider, how.buyer)
         removed: dict[str, int] = {}
-        people = [base.part(part)["person"] for part in range(base.parts)]
+        people = [base.rows("person", part) for part in range(base.parts)]
         for brought, known in (_ids(connection, ring, one, how) for one in people):
             _add(removed, remove_people(connection, undo, brought, known))
         _add(removed, remove_rows(connection, undo))
@@ -231,7 +231,7 @@ def _remove(
     names = gone.of("person")["name"].combine_chunks()
     removed: dict[str, int] = {}
     for part in range(base.parts):
-        people = base.part(part)["person"]
+        people = base.rows("person", part)
         left = people.filter(pc.is_in(people["person"], value_set=names))
         if left.num_rows:
             _add(removed, remove_people(connection, undo, *_ids(connection, ring, left, how)))

@@ -204,14 +204,19 @@ def _page(lines: Sequence[Line], handover: str, party: Party) -> bytes:
     ]
     parts: dict[str, list[dict[str, Any]]] = {
         lang: [
-            {"text": say("transfer.stock.text", lang, count=len(lines))},
+            {"text": _said(lang, handover, party, len(lines))},
             {"sign": [say("transfer.stock.sign", lang)]},
         ]
         for lang in LANGUAGES
     }
     # Customers' counter first: the list itself stands once, in the Chinese half.
     parts["zh"].insert(1, {"head": head, "rows": [[*line, "☐"] for line in lines]})
-    return page("transfer.stock.title", parts, handover=handover, party=party)
+    return page("transfer.stock.title", parts)
+
+
+def _said(lang: str, handover: str, party: Party, count: int) -> str:
+    who = say(f"handover.party.{party}", lang)
+    return say("transfer.stock.text", lang, party=who, handover=handover, count=count)
 
 
 _HERE = "SELECT count(*) FROM custody WHERE waybill = ANY(:tokens)"
