@@ -6,6 +6,7 @@ returns is the small record of ``safehands.datasets``: ids, digests and counts.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -17,6 +18,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from safehands import guard
 from safehands.datasets import Handoff, Outcome, Shard
 from safehands.errors import SafehandsError
+from safehands.messages import say
 from safehands.night import SHANGHAI
 from safehands_airflow.places import settings_of
 
@@ -29,6 +31,7 @@ PLAN = "plan"
 """The task whose result the others start from."""
 
 _HEAD = "head"
+_LOG = logging.getLogger(__name__)
 
 _SHARD_STEPS = ("validate", "minimise", "pseudonymise")
 _WHOLE_STEPS = {
@@ -122,6 +125,8 @@ def _plan(inst: Installation, context: Context) -> list[dict[str, Any]]:
 
     plan = pipeline.plan(inst, business_date(context)).as_dict()
     context["ti"].xcom_push(_HEAD, plan["head"])
+    for station, files in sorted(plan.get("frozen", {}).items()):
+        _LOG.warning(say("transfer.frozen", inst.settings.lang, station=station, files=files))
     shards: list[dict[str, Any]] = plan["shards"]
     return shards
 
