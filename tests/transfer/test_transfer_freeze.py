@@ -56,4 +56,7 @@ def handoff_of(shard: Any) -> Any:
     return Handoff(f"nightly-{BUSINESS_DATE}", "minimise", shard)
 
 
-_APPROVED = "INSERT INTO handover VALUES (:id, :seller, 'asset_deal', 'approved', '{}', :digest, :now, :now)"
+_APPROVED = (
+    "INSERT INTO handover VALUES (:id, :seller, 'asset_deal', 'approved', '{}', :digest, :now,"
+    " :now)"
+)
