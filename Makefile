@@ -72,6 +72,7 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 	@$(RUN) tests/bench/incidents.py
 	@$(RUN) tests/bench/risk.py $(if $(WITH),--peers $(WITH))
 	@$(RUN) tests/bench/handover.py
+	@$(RUN) tests/bench/dashboards.py
 
 bench-risk: setup ## re-identification figures of 5,000,000 rows; WITH=python that has pycanon and anjana
 	@$(RUN) tests/bench/risk.py $(if $(WITH),--peers $(WITH)) $(ARGS)
