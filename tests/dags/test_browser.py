@@ -138,6 +138,7 @@ def test_the_trigger_form_starts_a_run(seen: Browser, airflow: Any) -> None:
     seen.page.goto(f"{seen.place}/dags/nightly_governance")
     seen.page.get_by_role("button", name=re.compile("Trigger|触发")).first.click()
     dialog = seen.page.get_by_role("dialog")
+    dialog.get_by_role("button", name="今晚处理什么 / What to govern").click()
     dialog.get_by_text("业务日期 / Business date").first.wait_for()
     seen.shot("trigger-form")
     with seen.page.expect_response(

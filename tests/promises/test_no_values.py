@@ -22,9 +22,11 @@ import psycopg
 import pytest
 from promise_base import HERE, Host, Run, Search, clean_environment, files_below
 from promise_forced import STEPS
+from promise_pages import every_page
 from sqlalchemy import text
 
 from safehands import embedded
+from safehands.dashboards import open_books
 from safehands.keys import FileProvider
 from safehands.sample.canaries import CANARIES
 from safehands.settings import Settings
@@ -219,10 +221,30 @@ def test_no_value_is_in_any_table(findings: Findings) -> None:
     assert _found(findings.tables) == {}
 
 
+@pytest.mark.usefixtures("findings")
+def test_no_value_is_on_any_page(station: Station, search: Search) -> None:
+    """What the dashboards show of these nights, and the files that are published of them."""
+    pages = _pages(station)
+    names = ("quality/ zh", "risk/ en", "quality/row_width zh", "backups/ en")
+    assert {*names} <= pages.keys()
+    assert {name: hits for name, page in pages.items() if (hits := search.in_text(page))} == {}
+
+
 def test_nothing_of_the_nights_is_left_in_the_work_folder(
     station: Station, findings: Findings
 ) -> None:
     assert not any(name.startswith(f"{station.home}/work/") for name in findings.files)
+
+
+def _pages(station: Station) -> dict[str, str]:
+    settings = Settings.read({}, home=str(station.home))
+    store = Store(
+        station.server.url("safehands"), FileProvider(settings.keys, settings.keys_second)
+    )
+    try:
+        return every_page(store, open_books(settings))
+    finally:
+        store.close()
 
 
 def _found(places: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -246,6 +268,13 @@ def test_with_the_filter_off_airflow_tells_too(station: Station, search: Search)
     landing, day = station.land()
     logs = station.airflow(day, [f"!{step}:{landing}" for step in ("minimise", "report")])
     assert [search.in_text(log) for log in logs] == [PEOPLE, PEOPLE]
+
+
+@pytest.mark.usefixtures("findings")
+def test_a_value_in_evidence_would_be_found_on_a_page(station: Station, search: Search) -> None:
+    with psycopg.connect(**station.server.conninfo("safehands"), autocommit=True) as connection:
+        connection.execute("UPDATE station SET name = %s", (CANARIES[1].address,))
+    assert search.in_text(_pages(station)["quality/ zh"])
 
 
 @pytest.mark.usefixtures("findings")

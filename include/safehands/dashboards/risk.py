@@ -128,7 +128,8 @@ def _evidence(books: Books, part: Mapping[str, Any]) -> dict[str, Any]:
         lang: measure_label(part["measure"], books.organisation, books.rulebook.figures, lang)
         for lang in ("zh", "en")
     }
-    return {**part, "labels": labels, "page": _page_of(part["measure"])}
+    bare = {"number": None, "wanted": "", "source": ""}
+    return {**bare, **part, "labels": labels, "page": _page_of(part["measure"])}
 
 
 def _page_of(measure: str) -> str:
