@@ -67,7 +67,12 @@ def airflow() -> Iterator[AirflowHome]:
 def bag(airflow: AirflowHome) -> Any:
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(dag_folder=str(PROJECT / "dags"))
+    from safehands_airflow.local import in_process
+
+    found = DagBag(dag_folder=str(PROJECT / "dags"))
+    for dag in found.dags.values():
+        in_process(dag)
+    return found
 
 
 @pytest.fixture(scope="package")

@@ -25,10 +25,10 @@ def main(day: str, *nights: str) -> None:
     os.environ.update(home.prepare(settings, os.environ))
     from airflow.dag_processing.dagbag import DagBag
 
-    from safehands_airflow.local import migrate_here
+    from safehands_airflow.local import in_process, migrate_here
 
     migrate_here()
-    dag = DagBag(str(PROJECT / "dags")).dags["nightly_governance"]
+    dag = in_process(DagBag(str(PROJECT / "dags")).dags["nightly_governance"])
     for task in dag.tasks:
         task.retries = 0
     for number, night in enumerate(nights):
