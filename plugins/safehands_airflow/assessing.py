@@ -14,6 +14,7 @@ from airflow.sdk import BaseOperator, Context
 from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.settings import Settings
+from safehands_airflow.lineage import Traced
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ __all__ = ["AssessOperator"]
 Task = Literal["assess", "export"]
 
 
-class AssessOperator(BaseOperator):
+class AssessOperator(Traced, BaseOperator):
     """Do ``assess`` or ``export`` and return counts.
 
     A run that the calendar started, or whose form says so, is a full one; a run that a night
@@ -38,6 +39,11 @@ class AssessOperator(BaseOperator):
         super().__init__(**kwargs)
         self.work = work
 
+    @property
+    def traced_step(self) -> str:
+        """The step that lineage tells of."""
+        return self.work
+
     def execute(self, context: Context) -> dict[str, int]:
         """Open the installation, do the work, close the installation."""
         try:
@@ -45,6 +51,7 @@ class AssessOperator(BaseOperator):
         except SafehandsError as error:
             problem = error
         else:
+            self._result = result
             for asset in self.outlets:
                 context["outlet_events"][asset].extra = dict(result)
             return result

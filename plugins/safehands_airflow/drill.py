@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, Context
 from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.settings import Settings
+from safehands_airflow.lineage import Traced
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ __all__ = ["DrillOperator"]
 Task = Literal["drill", "prune"]
 
 
-class DrillOperator(BaseOperator):
+class DrillOperator(Traced, BaseOperator):
     """Do ``drill`` or ``prune`` on the backup repository and return what it found.
 
     Errors: ``NightProblem`` (not retried) or ``safehands.errors.StepFailed`` (retried), both
@@ -39,6 +40,11 @@ class DrillOperator(BaseOperator):
         super().__init__(**kwargs)
         self.work = work
 
+    @property
+    def traced_step(self) -> str:
+        """The step that lineage tells of."""
+        return self.work
+
     def execute(self, context: Context) -> dict[str, Any]:
         """Open the installation, do the work, close the installation."""
         try:
@@ -46,6 +52,7 @@ class DrillOperator(BaseOperator):
         except SafehandsError as error:
             problem = error
         else:
+            self._result = result
             self._announce(context, result)
             return result
         # Raised outside the handler, so that nothing hangs on it as context.

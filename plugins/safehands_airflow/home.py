@@ -33,6 +33,7 @@ from safehands.errors import SetupProblem
 from safehands.installation import database_url
 from safehands.settings import PROJECT, Settings
 from safehands.store import driver
+from safehands_airflow.lineage import sieved
 
 __all__ = [
     "AUTH_MANAGER",
@@ -73,7 +74,8 @@ def prepare(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     if _CONNECTION not in environ:
         ours |= _database(settings, home, kept["database_password"])
     users = {k: v for k, v in environ.items() if k.startswith("AIRFLOW__") and k not in _FIXED}
-    return {**environ, **ours, **users}
+    # Last, because the sieve comes before a transport that somebody set.
+    return {**environ, **ours, **users, **sieved(environ)}
 
 
 def airflow_home(settings: Settings) -> Path:

@@ -20,6 +20,7 @@ from safehands.datasets import Handoff, Outcome, Shard
 from safehands.errors import SafehandsError
 from safehands.messages import say
 from safehands.night import SHANGHAI
+from safehands_airflow.lineage import Traced
 from safehands_airflow.places import settings_of
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class NightProblem(AirflowFailException):
         super().__init__(str(problem))
 
 
-class StepOperator(BaseOperator):
+class StepOperator(Traced, BaseOperator):
     """Do the step ``step`` of ``safehands.pipeline`` on ``record`` and return its result.
 
     ``step`` is ``plan``, ``verdict``, ``close`` or one of ``pipeline.STEPS``. ``record`` is the
@@ -70,6 +71,11 @@ class StepOperator(BaseOperator):
         self.step = step
         self.record = record
 
+    @property
+    def traced_step(self) -> str:
+        """The step that lineage tells of."""
+        return self.step
+
     def execute(self, context: Context) -> Any:
         """Open the installation, do the step, close the installation."""
         _label(context, self.record)
@@ -79,6 +85,7 @@ class StepOperator(BaseOperator):
         except SafehandsError as error:
             problem = error
         else:
+            self._result = result
             if self.step == "prove" and result is None:
                 raise AirflowSkipException(self.step)
             self._announce(context, result)

@@ -17,6 +17,7 @@ from typing import Any
 from safehands.errors import SafehandsError
 from safehands.installation import open_installation
 from safehands.settings import Settings
+from safehands_airflow.lineage import require_sieve
 
 __all__ = ["POOLS", "buckets", "main", "prepare_metadata", "prepare_vault"]
 
@@ -27,7 +28,8 @@ _OBJECT_STORE = frozenset({"s3", "s3a"})
 
 
 def prepare_metadata() -> None:
-    """Migrate Airflow's database and make the pools that are missing."""
+    """Migrate Airflow's database and make the pools that are missing. Raises ``SetupProblem``."""
+    require_sieve(os.environ)
     from airflow.models.pool import Pool
     from airflow.utils.db import upgradedb
 
