@@ -81,8 +81,9 @@ def _test(call: Call, channel: str) -> None:
     _, address = _books(call)
     found = [one for one in address.channels if one.name == channel]
     if not found:
-        known = ", ".join(one.name for one in address.channels) or str(call.settings.channels)
-        raise SetupProblem("alerts.no_such", channel=channel[:40], known=known)
+        known = ", ".join(one.name for one in address.channels) or "–"
+        file = str(call.settings.channels)
+        raise SetupProblem("alerts.no_such", channel=channel[:40], known=known, file=file)
     one = found[0]
     title, body = (
         " / ".join(say(f"alerts.test.{part}", lang) for lang in tongues(one))
