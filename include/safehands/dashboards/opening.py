@@ -13,6 +13,7 @@ from safehands.dashboards.asking import Asking
 from safehands.dashboards.backups import backups
 from safehands.dashboards.books import Books
 from safehands.dashboards.handovers import handover, handovers
+from safehands.dashboards.incidents import incidents
 from safehands.dashboards.overview import overview
 from safehands.dashboards.page import render
 from safehands.dashboards.privacy import privacy
@@ -31,6 +32,7 @@ WHOLE: Mapping[str, Callable[[Asking, Books], Figures]] = {
     "privacy": lambda asking, books: {**privacy(asking, books.policy), "books": books},
     "risk": risk,
     "handovers": lambda asking, _: handovers(asking),
+    "incidents": lambda asking, _: incidents(asking),
     "backups": lambda asking, books: backups(asking, books.drill_days),
 }
 """The pages of the navigation that this package draws."""
