@@ -86,6 +86,15 @@ def test_drafts_are_in_both_languages_and_the_send_file_is_encrypted(office: Off
     report = (made.folder / "report.en.md").read_text(encoding="utf-8")
     assert report.index("1. Who:") < report.index("2. Reach:") < report.index("3. Discovered:")
     assert "postal authority: nobody in the contact book" in report
+    # Nothing is said to have been done that was not.
+    notice = (made.folder / "notice.sms.en.txt").read_text(encoding="utf-8")
+    assert "measures are under way" in notice
+    assert "reported" not in notice
+    incidents.contain(office.inst, office.book, owner, number, "stop_disclosures", BY, "li.ming")
+    incidents.event(office.inst, owner, number, "reported_postal", BY, "no. 7")
+    incidents.draft(office.inst, office.book, owner, number, BY)
+    notice = (made.folder / "notice.sms.en.txt").read_text(encoding="utf-8")
+    assert "stop all disclosures, and we reported it to the authority" in notice
     figures = office.world.rows("SELECT name, number FROM rule_figure WHERE scope <> ''")
     known = {row["name"]: row["number"] for row in figures}
     assert known["incident.people"] == 12

@@ -182,7 +182,8 @@ def _list(call: Call, owner: str, as_json: bool) -> None:
         for clock in clocks(book, one, reached):
             kind = call.say(f"incident.clock.{clock.kind}")
             stands = call.say(f"incident.clock.{clock.state(now)}")
-            call.line(f"  · {book.clocks[clock.name].say(lang)} [{kind} {clock.cites}]: {stands}")
+            mark = f"{kind} {clock.cites}".rstrip()
+            call.line(f"  · {book.clocks[clock.name].say(lang)} [{mark}]: {stands}")
     call.line(call.say("cli.incident.listed", count=len(found)))
 
 

@@ -38,7 +38,7 @@ PAGES: tuple[Page, ...] = (
     Page("risk", _EVIDENCE),
     Page("handovers"),
     Page("requests", _DESK, doers=_DESK),
-    Page("incidents", frozenset(("officer", "auditor"))),
+    Page("incidents", _EVIDENCE),
     # To verify the ledger changes nothing: whoever may look may verify.
     Page("backups", doers=_EVERYBODY),
 )

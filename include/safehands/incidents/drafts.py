@@ -156,9 +156,10 @@ def report(
     for one in clocks(book, found, counts.people):
         clock = book.clocks[one.name]
         kind = say(f"incident.clock.{one.kind}", lang)
+        mark = f"{kind} {one.cites}".rstrip()
         due = say("incident.at_once", lang) if not one.hours else _time(one.due)
         state = say(f"incident.clock.{one.state(now)}", lang)
-        lines.append(f"- {clock.say(lang)} [{kind} {one.cites}] {due}: {state}")
+        lines.append(f"- {clock.say(lang)} [{mark}] {due}: {state}")
     lines += ["", say("incident.report.tell", lang), ""]
     lines += [f"- {line}" for line in _whom(book, owner, now.astimezone(SHANGHAI).date(), lang)]
     return "\n".join(lines) + "\n"
@@ -236,7 +237,10 @@ def _known(found: Case) -> dict[str, float]:
 def _words(
     book: IncidentBook, owner: Owner, found: Case, counts: Affected, lang: str
 ) -> dict[str, str | int]:
-    contained = sum(event.kind == "done" for event in found.events)
+    taken = dict.fromkeys(e.name for e in found.events if e.kind == "done")
+    done = [book.actions[name].say(lang) for name in taken if name in book.actions]
+    told = any(found.first(kind) for kind in ("reported_postal", "reported_cac"))
+    comma = "、" if lang == "zh" else ", "
     categories = [say(f"incident.category.{name}", lang) for name in counts.categories]
     return {
         "owner": owner.name,
@@ -254,8 +258,10 @@ def _words(
         "minors": counts.minors,
         "nobody": counts.nobody,
         "grade": book.grades[book.grade(counts.people)].say(lang),
-        "categories": ", ".join(categories) or "–",
-        "measures": contained,
+        "categories": comma.join(categories) or "–",
+        # Only what was done is said to have been done.
+        "taken": comma.join(done) or say("incident.notice.under_way", lang),
+        "reported": say("incident.notice.reported", lang) if told else "",
         "drill": say("incident.drill_mark", lang) if found.drill else "",
     }
 
