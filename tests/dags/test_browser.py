@@ -32,6 +32,7 @@ HEADING = {
     "privacy": ("隐私", "Privacy"),
     "risk": ("风险", "Risk"),
     "handovers": ("转让交接", "Hand-overs"),
+    "incidents": ("访问与事件", "Access and incidents"),
     "backups": ("备份与台账", "Backups and ledger"),
 }
 

@@ -16,11 +16,9 @@ def incidents(asking: Asking) -> dict[str, Any]:
     """Return the figures. ``days``: newest first, records opened, rows in files and alerts;
     ``hours``: the last thirty days by hour of Asia/Shanghai; ``watched``: the daily counts of
     what somebody should look at."""
-    hours = asking.rows(_HOURS)
     return {
         "days": asking.rows(_BY_DAY, days=_DAYS),
-        "hours": hours,
-        "busiest": max((row["records"] + row["rows"] for row in hours), default=0),
+        "hours": asking.rows(_HOURS),
         "watched": {row["name"]: row["number"] for row in asking.rows(_WATCHED)},
         "given": asking.rows(_GIVEN, shown=_SHOWN),
         "incidents": asking.rows(_INCIDENTS, shown=_SHOWN),
