@@ -101,7 +101,11 @@ class Course:
         """Post the notice and, where people are asked, send it."""
         day = self.clock.later(1)
         done = notify(self.inst, self.asked.id, "wang.li", day, self.clock())
-        self.tell("play.noticed", people=done["people"], lines=done["lines"], until=done["until"])
+        if self.case.asks:
+            facts = {"people": done["people"], "lines": done["lines"], "until": done["until"]}
+            self.tell("play.noticed", **facts)
+        else:
+            self.tell("play.told", people=done["people"])
         self.tell("play.posted")
 
     def hear(self) -> None:
