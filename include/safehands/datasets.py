@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 __all__ = [
+    "MINOR",
     "REFERENCE",
     "Artifact",
     "Handoff",
@@ -31,6 +32,9 @@ __all__ = [
 ]
 
 REFERENCE = ("_file", "_sheet", "_row")
+
+MINOR = "minor_without_guardian"
+"""The rule under which rows of children under fourteen wait (PIPL 31)."""
 
 _DIGITS = re.compile(r"\d{7,}")
 _DATE = re.compile(r"20\d\d(0[1-9]|1[0-2])([0-2]\d|3[01])(\d{4}|\d{6})?")

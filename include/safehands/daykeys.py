@@ -1,4 +1,6 @@
-"""Day keys are destroyed through the outbox: recorded once, and destroyed however often it takes.
+"""Day keys: under which one a waiting row lies, and how keys end.
+
+They are destroyed through the outbox: recorded once, and destroyed however often it takes.
 
 Which keys go is written in the transaction that records why; only then are they destroyed. A
 process that is killed in between leaves them to the next one, which records nothing again.
@@ -12,9 +14,29 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, text
 
+from safehands.datasets import MINOR
+from safehands.keys import DayBox, KeyProvider
 from safehands.store import Store
 
-__all__ = ["announce", "by_kind", "finish"]
+__all__ = ["announce", "box_to_open", "box_to_seal", "by_kind", "finish"]
+
+
+def box_to_seal(provider: KeyProvider, rule: str, station: str, day: str) -> DayBox:
+    """Return the box for rows that wait under ``rule``.
+
+    Rows of children have a key of their own, because it ends earlier than the others (PIPL 31).
+    """
+    return DayBox(provider, "minors" if rule == MINOR else "quarantine", station, day)
+
+
+def box_to_open(provider: KeyProvider, rule: str, station: str, day: str) -> DayBox | None:
+    """Return the box in which such rows lie, None when its key was destroyed.
+
+    Rows of children that were sealed before they had a key of their own lie in the common box.
+    """
+    own = box_to_seal(provider, rule, station, day)
+    common = DayBox(provider, "quarantine", station, day)
+    return next((box for box in (own, common) if provider.has(box.key_id)), None)
 
 
 def announce(connection: Connection, names: Iterable[str]) -> list[str]:

@@ -32,6 +32,7 @@ from safehands.landing import cut_shards, set_aside, unloaded, without_repeats
 from safehands.night import Night
 from safehands.restore import proving as restoring
 from safehands.rights.figures import rights_figures
+from safehands.rights.tidy import remove_answers
 from safehands.settings import Settings
 from safehands.stations import Register, load_register
 from safehands.store.batches import Batch, current_batches
@@ -268,19 +269,26 @@ def pseudonymise(inst: Installation, head: Head, handoff: Handoff) -> Handoff:
             files = sum(1 for file in handoff.shard.files if file.station in held)
             raise errors.HandoverRefused("transfer.frozen", station=min(held), files=files)
         check = partial(validate_step.check_pseudonymised, night=night)
-        return pseudonymise_step.pseudonymise(handoff, night, inst.store, inst.clock(), check)
+        done = pseudonymise_step.pseudonymise(handoff, night, inst.store, inst.clock(), check)
+        owner = handoff.shard.controller
+        consent.settle(inst, head.business_date, head.run, inst.clock(), owner)
+        return done
 
     return guard.guarded("pseudonymise", lambda: step(night_of(inst, head)))
 
 
 def purge(inst: Installation, head: Head, confirmed: date | None = None) -> Outcome:
-    """Delete and mask what is past its time; erase who asked for it.
+    """Delete and mask what is past its time, end what rests on consents that no longer hold.
 
-    Where somebody was erased, a new epoch is opened; ``prove`` ends the one before. ``confirmed``:
-    the business date once more, where the clock is in doubt.
+    Who asked for it is erased. Where somebody was, a new epoch is opened; ``prove`` ends the one
+    before. ``confirmed``: the business date once more, where the clock is in doubt.
     """
     step = partial(purge_step.purge, confirmed=confirmed)
     done = guard.guarded("purge", partial(_whole, inst, head, step))
+    # After the step has looked at the clock.
+    settled = partial(consent.settle, inst, head.business_date, head.run)
+    guard.guarded("purge", lambda: settled(inst.clock()))
+    guard.guarded("purge", lambda: remove_answers(inst, inst.clock()))
     gone = guard.guarded("purge", partial(_whole, inst, head, erasure.apply))
     guard.guarded("purge", lambda: erasure.remove_unreadable(inst.provider, inst.settings.archive))
     counts = {**done.counts, **gone.counts}

@@ -234,6 +234,7 @@ _RULES: dict[str, frozenset[Action]] = {
     "idle_preference": frozenset({"delete"}),
     "person_without_parcels": frozenset({"delete"}),
     "quarantine": frozenset({"destroy_key"}),
+    "quarantined_minor": frozenset({"destroy_key"}),
     "landing_archive": frozenset({"destroy_key"}),
     "processing_record": frozenset({"delete"}),
     "risk_record": frozenset({"delete"}),

@@ -35,6 +35,7 @@ VARIABLES: dict[str, str] = {
     "SAFEHANDS_CHANNELS": "address book of alerts, mode 0600: e-mail and webhooks, a secret",
     "SAFEHANDS_POLICY": "folder of the policy files",
     "SAFEHANDS_EXPECTATIONS": "folder of the Great Expectations suites",
+    "SAFEHANDS_SENDER": "who sends one-time codes: module:factory; empty: a file for trying out",
     "SAFEHANDS_LANG": "zh or en: the language of messages",
     "SAFEHANDS_SHARD_MEGABYTES": "source bytes per shard, in MB",
     "SAFEHANDS_WORKERS": "worker processes of the command line (Airflow has its own)",
@@ -109,6 +110,7 @@ class Settings:
     backups_url: str = ""
     backups_region: str = ""
     backups_endpoint: str = ""
+    sender: str = ""
     secret: Hidden = field(default_factory=lambda: Hidden({}), repr=False, compare=False)
 
     @property
@@ -155,6 +157,7 @@ class Settings:
             read_members=get.number("read_members", 1_000),
             archive_landing=_switch("SAFEHANDS_ARCHIVE_LANDING", get("archive_landing", "0")),
             keys_url=get("keys_url", ""),
+            sender=get("sender", ""),
             secret=Hidden(environ),
         )
 

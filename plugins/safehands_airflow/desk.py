@@ -40,8 +40,9 @@ from safehands.policy import load_policy
 from safehands.rights.book import RightsBook, load_rights_book
 from safehands.rights.carry import Given, carry_out
 from safehands.rights.desk import Desk, desk_style, form, one_request
-from safehands.rights.identity import FileSender, confirm, send_code, verify_code
+from safehands.rights.identity import confirm, send_code, verify_code
 from safehands.rights.requests import find, list_requests, register
+from safehands.rights.senders import sender_of
 from safehands.settings import Settings
 from safehands.store import Store
 from safehands.store.register import owners
@@ -132,7 +133,7 @@ def code(request: Request, user: Officer, fields: Fields, number: str) -> Respon
             book,
             find(inst.store, number).request,
             fields.get("phone", ""),
-            FileSender(inst.settings.home / "outgoing" / f"{number}.txt"),
+            sender_of(inst.settings, number),
             user.get_name(),
             secrets.randbelow,
         )

@@ -18,7 +18,7 @@ from safehands.consent import answers, history, may_ask, night_figures
 from safehands.consent.standing import standing
 from safehands.errors import AccessRefused
 from safehands.notices import terms_of
-from safehands.vault.access import OFFICER
+from safehands.vault.access import OFFICER, officer_ring
 
 
 def test_an_export_that_says_yes_is_no_consent(office: Office) -> None:
@@ -149,10 +149,11 @@ def test_nobody_who_refused_is_asked_again(office: Office) -> None:
     first, second, third = (office.people[phone] for phone in PHONES)
     later = BUSINESS_DATE + timedelta(days=office.book.pause_days)
     with office.inst.store.begin(OFFICER, owner.id) as connection:
+        ring = officer_ring(connection, office.inst.store.provider, owner)
 
         def asked(campaign: str, day: date) -> set[Any]:
             everybody = office.people.values()
-            return may_ask(connection, office.book, everybody, "marketing", campaign, day)
+            return may_ask(connection, ring, office.book, everybody, "marketing", campaign, day)
 
         assert asked("autumn", BUSINESS_DATE) == {third}
         assert asked("winter", BUSINESS_DATE) == {second, third}

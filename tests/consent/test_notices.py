@@ -127,3 +127,51 @@ def test_a_recipient_is_told_with_contact_and_method_and_an_older_notice_still_s
     assert all(one[item]["zh"].encode() in page for item in ("contact", "method"))
     del one["contact"], one["method"]
     assert one["who"]["zh"].encode() in html(document, 1, FIRST)
+
+
+def test_sensitive_information_is_told_with_necessity_and_impact(office: Office) -> None:
+    """PIPL 30: children are told of always, a kept field only with words of its own."""
+    document = office.document()
+    [children] = document["sensitive"]
+    assert children["id"] == "children"
+    page = html(document, 1, FIRST).decode()
+    for lang in ("zh", "en"):
+        assert children["necessity"][lang] in page.replace("&#39;", "'")
+        assert children["impact"][lang] in page
+    assert "身份证号" in page
+    assert "身份证照片" in page
+    office.inst.policy = office.inst.policy.model_copy(deep=True)
+    fields = office.inst.policy.datasets["customers"].fields
+    kept = fields["receiver_name"].model_copy(update={"sensitive": True})
+    fields["receiver_name"] = kept
+    told = office.document()
+    assert [one["id"] for one in told["sensitive"]] == ["children", "receiver_name"]
+    with pytest.raises(PolicyError) as problem:
+        published(office, told, FIRST)
+    assert problem.value.params == {"items": "sensitive"}
+
+
+def test_the_rule_for_children_names_its_days(office: Office) -> None:
+    page = html(office.document(), 1, FIRST).decode()
+    assert "隔离 15 天后销毁" in page
+    assert "destroyed after 15 days" in page
+
+
+def test_a_new_recipient_on_consent_is_asked_for_and_a_new_number_is_not(office: Office) -> None:
+    old = office.document()
+    new = copy.deepcopy(old)
+    [courier] = new["recipients"]
+    courier["fields"] = courier["fields"][:1]
+    buyer = {**courier, "id": "接手的经营者", "basis": 1}
+    new["recipients"].append(buyer)
+    found = {c.name: (c.what, c.fresh_consent) for c in difference(old, new)}
+    assert found == {courier["id"]: ("changed", False), buyer["id"]: ("added", True)}
+    later = copy.deepcopy(new)
+    later["recipients"][1]["contact"] = {"zh": "0755-9", "en": "0755-9"}
+    assert [c.fresh_consent for c in difference(new, later)] == [False]
+    later["recipients"][1]["method"] = {"zh": "电话", "en": "by phone"}
+    assert [c.fresh_consent for c in difference(new, later)] == [True]
+    # A notice from before recipients had a basis and an id compares too.
+    for one in old["recipients"]:
+        del one["id"], one["basis"]
+    assert [c.fresh_consent for c in difference(old, new)] == [False, True]

@@ -53,7 +53,13 @@ def test_a_stations_days_end_and_no_other_stations(filled: Scene) -> None:
         " JOIN batch b ON b.id = q.batch_id JOIN station s ON s.id = b.station_id"
     )
     counts = destroy(filled)
-    assert counts == {"quarantine_keys": 2, "archive_keys": 1, "rows": 2, "files": 1}
+    assert counts == {
+        "quarantine_keys": 2,
+        "minors_keys": 0,
+        "archive_keys": 1,
+        "rows": 2,
+        "files": 1,
+    }
     assert {n.split("/")[2] for n in provider.names("day")} == {"A2"}
     opened = 0
     for row in sealed:

@@ -14,9 +14,12 @@ import pytest
 from rights_desk import ANNA, BY, LATER, TWIN, Desk, held, opened
 from sqlalchemy import text
 
+from minimised import at, collected
 from nights import NOW
 from safehands.errors import AccessRefused
 from safehands.rights.locate import locate
+from safehands.vault.access import OFFICER, officer_ring
+from safehands.vault.contacts import contacts
 
 WHO = ("张伟", ANNA)
 
@@ -54,12 +57,29 @@ def test_the_earlier_holder_of_a_number_gets_only_the_earlier_parcels(desk: Desk
     assert [one["arrived_at"][:7] for one in found["parcels"]] == ["2026-01"]
 
 
+def test_two_who_use_one_number_are_one_record_and_no_earlier_name_is_told(desk: Desk) -> None:
+    """Parcels keep no name: the answer has what the number's record has, under its last name."""
+    desk.world.load(
+        [collected("W7", at(2026, 11, 20), receiver_phone=ANNA, receiver_name="李四光")]
+    )
+    done = desk.whole("access")
+    assert held(done)["person"]["name"] == "李四光"
+    assert len(held(done)["parcels"]) == 4
+    for part in opened(done).values():
+        assert "张伟".encode() not in part
+
+
 def test_the_page_speaks_both_languages_and_sheets_run_nothing(desk: Desk) -> None:
     parts = opened(desk.whole("access"))
     page = parts["index.html"].decode()
     for words in ("您的个人信息", "Your personal information", "0755-0000", "W3"):
         assert words in page
     assert "http" not in page.replace("http-equiv", "")
+    # Nobody has to read codes: times, yes and no, and what was done are said in words.
+    assert "2026-11-03 12:00" in page
+    for code in ("T12:00", ">False<", ">reveal<"):
+        assert code not in page
+    assert "查看" in page
     assert b"'=1+1" in parts["waiting.csv"]
     assert {"index.html", "data.json", "person.csv", "parcels.csv"} <= parts.keys()
 
@@ -98,13 +118,25 @@ def test_a_second_try_does_nothing_again(desk: Desk) -> None:
 
 def test_a_correction_stands_against_the_next_export(desk: Desk) -> None:
     assert desk.whole("correct", field_name="name", value="张玮").counts == {"corrected": 1}
-    from minimised import collected
     from safehands.rights.requests import find
 
     desk.world.load([collected("W1", NOW, receiver_phone=ANNA)])
     names = {row["record"]["phone"]: row["record"]["name"] for row in desk.world.people()}
     assert names[ANNA] == "张玮"
     assert find(desk.inst.store, "R-20261124-00000001").outcome == {"corrected": 1}
+
+
+def test_a_corrected_number_is_what_others_get_from_now_on(desk: Desk) -> None:
+    fresh = "13800000009"
+    desk.whole("correct", field_name="phone", value=fresh)
+    desk.world.load([collected("W2", NOW, receiver_phone=ANNA)])
+    who, owner = desk.people[WHO], desk.world.owner()
+    with desk.inst.store.begin(OFFICER, owner.id) as connection:
+        ring = officer_ring(connection, desk.inst.store.provider, owner)
+        assert contacts(connection, ring, [who])[who]["phone"] == fresh
+    assert held(desk.whole("access"))["person"]["phone"] == fresh
+    assert fresh in {row["record"]["phone"] for row in desk.world.people()}
+    assert ANNA not in {row["record"]["phone"] for row in desk.world.people()}
 
 
 def test_a_correction_without_a_value_stays_open(desk: Desk) -> None:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from rights_desk import ANNA, BY, TWIN, Desk
 
 from nights import BUSINESS_DATE, NOW
-from safehands.errors import AccessRefused, PolicyError
+from safehands.errors import AccessRefused, PolicyError, SetupProblem
 from safehands.rights.book import load_rights_book
 from safehands.rights.decide import decide
 from safehands.rights.identity import FileSender, confirm, send_code, verify_code
 from safehands.rights.requests import list_requests, open_requests
+from safehands.rights.senders import sender_of
+from safehands.settings import Settings
 
 
 class Phone:
@@ -120,6 +123,31 @@ def test_a_file_stands_for_a_gateway_while_there_is_none(desk: Desk, tmp_path: P
     assert "004711" in file.read_text(encoding="utf-8")
     assert ANNA not in file.read_text(encoding="utf-8")
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+class Gateway:
+    """What a gateway's own package would bring; ``sent`` is shared by all of them."""
+
+    sent: ClassVar[list[tuple[str, str]]] = []
+
+    def __init__(self, settings: Settings) -> None:
+        assert settings.sender
+
+    def send(self, phone: str, message: str) -> None:
+        self.sent.append((phone, message))
+
+
+def test_a_gateway_is_named_by_a_setting(desk: Desk) -> None:
+    settings = desk.inst.settings
+    assert isinstance(sender_of(settings, "R-1"), FileSender)
+    sender = sender_of(replace(settings, sender=f"{__name__}:Gateway"), "R-1")
+    send_code(desk.inst, desk.book, desk.register("access"), ANNA, sender, BY, lambda _: 4711)
+    [(phone, message)] = Gateway.sent
+    assert phone == ANNA
+    assert "004711" in message
+    for name in ("no.such.module:x", "safehands.rights.senders:nothing", "::"):
+        with pytest.raises(SetupProblem):
+            sender_of(replace(settings, sender=name), "R-1")
 
 
 def test_a_check_by_a_person_names_how(desk: Desk) -> None:

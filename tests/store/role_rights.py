@@ -33,6 +33,7 @@ RIGHTS: dict[str, dict[str, str]] = {
     },
     "notice_version": {"pipeline": "s", "officer": "s i", "auditor": "s"},
     "consent_event": {"pipeline": "s i", "officer": "s i", "auditor": "s:-subject_id"},
+    "suppression": {"pipeline": "s i u:campaign,refused_on", "officer": "s"},
     "handover": {"pipeline": "s i u:state,changed_at", "officer": "s", "auditor": "s"},
     "handover_event": {"pipeline": "s i", "officer": "s", "auditor": "s"},
     "handover_subject": {"pipeline": "s i d u:class", "officer": "s"},

@@ -75,6 +75,7 @@ DECLARED: dict[str, Split] = {
     "restriction": Split(controller=True, uuid="subject_id", forward=True),
     "notice_version": Split(forward=True),
     "consent_event": Split(ids="id", forward=True),
+    "suppression": Split(controller=True, uuid="token", forward=True),
     "handover": Split(forward=True),
     "handover_event": Split(ids="id", forward=True),
     "handover_subject": Split(controller=True, uuid="subject_id", forward=True),

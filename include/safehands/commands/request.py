@@ -165,17 +165,21 @@ def _register(
 
 def _send(call: Call, request: str, by: str) -> None:
     from safehands.rights.book import load_rights_book
-    from safehands.rights.identity import FileSender, send_code
+    from safehands.rights.identity import send_code
+    from safehands.rights.senders import code_file, sender_of
 
     typed = typed_phone(call, True)
-    file = call.settings.home / "outgoing" / f"{Path(request).name}.txt"
 
     def work(inst: Installation) -> None:
         book = load_rights_book(inst.settings.policy)
-        send_code(inst, book, request, typed, FileSender(file), by, secrets.randbelow)
+        sender = sender_of(inst.settings, request)
+        send_code(inst, book, request, typed, sender, by, secrets.randbelow)
 
     _guarded(call, work)
-    call.line(call.say("cli.request.sent", file=str(file)))
+    if call.settings.sender:
+        call.line(call.say("cli.request.code_sent", request=request))
+    else:
+        call.line(call.say("cli.request.sent", file=str(code_file(call.settings, request))))
 
 
 def _identify(call: Call, request: str, by: str, how: str, evidence: str) -> None:

@@ -9,10 +9,17 @@ from uuid import UUID
 import click
 
 from safehands.commands.call import Call, json_option, leaf
-from safehands.commands.request import subject_of, typed_phone
+from safehands.commands.request import typed_phone
 from safehands.messages import say
 
 __all__ = ["command"]
+
+_KEYS = {
+    (True, True): "cli.subject.place",
+    (True, False): "cli.subject.open_end",
+    (False, True): "cli.subject.maybe",
+    (False, False): "cli.subject.unknown",
+}
 
 
 def command(lang: str) -> click.Command:
@@ -33,28 +40,36 @@ def _locate(
     call: Call, owner: str, by: str, subject: UUID | None, phone: bool, as_json: bool
 ) -> None:
     from safehands import guard, journal
-    from safehands.rights.locate import Place, locate
+    from safehands.errors import AccessRefused
+    from safehands.rights.locate import Place, locate, locate_number
     from safehands.vault.access import find_owner
 
     typed = typed_phone(call, phone)
     with call.installation() as inst:
         now = inst.clock()
 
-        def work() -> list[Place]:
+        def work() -> tuple[list[Place], int]:
             found = find_owner(inst.store, owner)
-            return locate(inst, found, subject_of(inst, found, subject, typed), by, now)
+            if (subject is None) == (not typed):
+                raise AccessRefused("vault.token_or_phone")
+            if subject is not None:
+                return locate(inst, found, subject, by, now), 1
+            return locate_number(inst, found, typed, by, now)
 
-        places = guard.guarded("request", work)
+        places, holders = guard.guarded("request", work)
         journal.sequence(inst.store, now)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in places], default=str, sort_keys=True))
         return
     for one in places:
-        key = "cli.subject.place" if one.certain else "cli.subject.maybe"
+        key = _KEYS[one.certain, one.until is not None]
         shown = {
             "place": call.say(f"rights.place.{one.name}"),
             "until": one.until.isoformat() if one.until else "-",
+            "clock": call.say(f"rights.clock.{one.name}", days=one.days or 0),
         }
         if one.certain:
             shown |= {"rows": str(one.rows), "first": one.first.isoformat() if one.first else "-"}
         call.line(call.say(key, **shown))
+    if holders > 1:
+        call.line(call.say("cli.subject.holders", count=holders))

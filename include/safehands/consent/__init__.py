@@ -2,6 +2,7 @@
 
 from safehands.consent.answers import Answer, answers, history, may_ask, record
 from safehands.consent.figures import night_figures
+from safehands.consent.settle import settle
 from safehands.consent.sheet import Read, import_sheet
 from safehands.consent.standing import Standing, basis, standing
 
@@ -16,5 +17,6 @@ __all__ = [
     "may_ask",
     "night_figures",
     "record",
+    "settle",
     "standing",
 ]

@@ -20,11 +20,13 @@ from sqlalchemy import Connection, text
 from safehands import journal
 from safehands.datasets import names_a_person
 from safehands.errors import AccessRefused
+from safehands.keys import KeyRing
 from safehands.night import SHANGHAI
-from safehands.notices import ConsentBook, Notice
+from safehands.notices import ConsentBook, Notice, terms_of
 from safehands.policy import Policy
 from safehands.store.register import Owner
 from safehands.vault.access import check_staff
+from safehands.vault.suppression import suppressed
 
 __all__ = ["KINDS", "Answer", "answers", "check", "history", "may_ask", "record"]
 
@@ -82,11 +84,11 @@ def record(
         return 0
     connection.execute(text(_INSERT), rows)
     day = now.astimezone(SHANGHAI).date()
-    purposes = sorted({a.purpose for a in given} & set(policy.consent_purposes))
-    stopped = sum(
-        int(connection.execute(text(_HONOUR), {"purpose": one, "day": day}).scalar_one())
-        for one in purposes
-    )
+    ended = [
+        {"purpose": one, "terms": terms_of(policy, book, one), "day": day}
+        for one in sorted({a.purpose for a in given} & set(policy.consent_purposes))
+    ]
+    stopped = sum(int(connection.execute(text(_HONOUR), one).scalar_one()) for one in ended)
     counts = {kind: sum(a.kind == kind for a in given) for kind in KINDS}
     facts = {
         "controller": owner.code,
@@ -144,6 +146,7 @@ def _check_granted(book: ConsentBook, notices: Sequence[Notice], answer: Answer)
 
 def may_ask(
     connection: Connection,
+    ring: KeyRing,
     book: ConsentBook,
     subjects: Collection[UUID],
     purpose: str,
@@ -153,16 +156,19 @@ def may_ask(
     """Return those of ``subjects`` who may be asked for ``purpose`` in ``campaign`` on ``day``.
 
     Nobody is asked twice in a campaign once they answered, and nobody who refused or withdrew less
-    than ``pause_days`` ago is asked for that purpose at all (网络数据安全管理条例 22(5)).
+    than ``pause_days`` ago is asked for that purpose at all (网络数据安全管理条例 22(5)); also
+    when the person was erased since and is back as somebody new.
     """
+    since = day - timedelta(days=book.pause_days)
     values = {
         "who": list(subjects),
         "purpose": purpose,
         "campaign": campaign,
-        "since": day - timedelta(days=book.pause_days),
+        "since": since,
     }
     refused = set(connection.execute(text(_NOT_AGAIN), values).scalars())
-    return set(subjects) - refused
+    left = set(subjects) - refused
+    return left - suppressed(connection, ring, left, purpose, campaign, since)
 
 
 def answers(connection: Connection, campaign: str) -> dict[UUID, Kind]:
@@ -226,7 +232,7 @@ _INSERT = (
     " VALUES (:controller, :subject, :kind, :purpose, :separate, :notice, :terms, :channel,"
     " :evidence, :guardian, :campaign, :until, :at, :now, :by, :source)"
 )
-_HONOUR = "SELECT honour_answers(:purpose, :day)"
+_HONOUR = "SELECT honour_answers(:purpose, :terms, :day)"
 _NOT_AGAIN = (
     "SELECT DISTINCT subject_id FROM consent_event WHERE subject_id = ANY (:who)"
     " AND ((campaign = :campaign AND :campaign <> '') OR (purpose = :purpose"

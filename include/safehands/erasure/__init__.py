@@ -23,6 +23,7 @@ from safehands.erasure.erase import erase_due, weigh
 from safehands.erasure.proving import prove, prove_due, prove_newest
 from safehands.erasure.requests import (
     Request,
+    canonical_number,
     find_subjects,
     has_subject,
     list_requests,
@@ -35,6 +36,7 @@ from safehands.erasure.step import apply
 __all__ = [
     "Request",
     "apply",
+    "canonical_number",
     "destroy_station_days",
     "erase_due",
     "find_subjects",

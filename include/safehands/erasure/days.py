@@ -20,7 +20,7 @@ from safehands.store.register import Owner, owners
 
 __all__ = ["KINDS", "destroy_station_days", "remove_unreadable"]
 
-KINDS = ("quarantine", "archive")
+KINDS = ("quarantine", "minors", "archive")
 _SUFFIX = ".sealed"
 
 
@@ -30,9 +30,9 @@ def destroy_station_days(
     """Destroy all day keys of ``station``: its quarantine and landing archive end here.
 
     Meant for its cut-over to another owner (and for a station that closes). ``archive`` is the
-    folder of the landing archive. Counts: ``quarantine_keys``, ``archive_keys``, ``rows`` removed
-    from quarantine, ``files`` removed from the archive. A second call finds nothing to do; one
-    that was killed is finished by the next, and its keys are recorded once.
+    folder of the landing archive. Counts: ``quarantine_keys``, ``minors_keys``, ``archive_keys``,
+    ``rows`` removed from quarantine, ``files`` removed from the archive. A second call finds
+    nothing to do; one that was killed is finished by the next, and its keys are recorded once.
 
     Raises ``PolicyError`` for an unknown station.
     """

@@ -19,6 +19,7 @@ from safehands.policy import Policy
 from safehands.store import Store, lock
 from safehands.store.register import Owner, open_ring
 from safehands.vault.numbers import graves_of
+from safehands.vault.suppression import suppress
 
 __all__ = ["HELD", "erase_due", "weigh"]
 
@@ -110,6 +111,7 @@ def _erase(connection: Connection, job: _Job, request: str) -> dict[str, int]:
         {"controller": owner.id, "token": UUID(bytes=one), "at": now} for one in sorted(tokens)
     ]
     connection.execute(text(_TOMBSTONE), tombs)
+    suppress(connection, owner, ring, dict.fromkeys(subjects, tokens))
     taken = connection.execute(text(_ERASE), {**values, "claims": job.claims_until}).scalar_one()
     counts = {name: int(number) for name, number in taken.items() if number}
     connection.execute(text(_DONE), {**values, "counts": json.dumps(counts)})

@@ -27,14 +27,20 @@ NAMED = (
     "flash",
     "work_files",
     "tombstone",
+    "suppression",
     "waybill_tokens",
     "compared_generations",
     "quarantine",
+    "minors",
     "archive",
 )
 """Every code that may stand on a certificate, in its order."""
 
-_KEPT_BY = {"quarantine": "quarantine", "archive": "landing_archive"}
+_KEPT_BY = {
+    "quarantine": "quarantine",
+    "minors": "quarantined_minor",
+    "archive": "landing_archive",
+}
 
 
 def out_of_reach(
@@ -45,7 +51,9 @@ def out_of_reach(
     always = ("station_software", "downloads", "paper")
     found: list[dict[str, Any]] = [{"what": what} for what in always]
     found.append({"what": "landing_exports", "archived": settings.archive_landing})
-    found += [{"what": what} for what in ("key_copies", "flash", "work_files", "tombstone")]
+    found += [
+        {"what": what} for what in ("key_copies", "flash", "work_files", "tombstone", "suppression")
+    ]
     dated = ("waybill_tokens", "compared_generations")
     found += [{"what": what, "until": expires.isoformat()} for what in dated]
     return found + list(_day_keys(policy, provider, owner))

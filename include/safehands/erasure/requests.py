@@ -28,6 +28,7 @@ from safehands.store.register import Owner, open_ring
 __all__ = [
     "REASONS",
     "Request",
+    "canonical_number",
     "find_subjects",
     "has_subject",
     "list_requests",
@@ -75,12 +76,10 @@ def find_subjects(
 
     Raises ``PolicyError`` for something that is no mainland mobile number, without repeating it.
     """
-    found = _MOBILE.fullmatch(re.sub(r"[\s-]", "", phone))
-    if found is None:
-        raise PolicyError("erasure.not_a_number")
+    number = canonical_number(phone)
     with store.begin(controller=owner.id, storage=True) as connection:
         ring = open_ring(connection, store.provider, owner)
-        lookup = UUID(bytes=ring.lookups("mobile", [found[1]]).tolist()[0])
+        lookup = UUID(bytes=ring.lookups("mobile", [number]).tolist()[0])
         rows = connection.execute(text(_HOLDERS), {"lookup": lookup}).all()
     holders = [row[0] for row in rows]
     return (holders if every_holder else holders[:1]), len(holders)
@@ -130,6 +129,17 @@ def list_requests(
             rows = connection.execute(text(_REQUESTS), {"request": request})
             found += [Request(row[0], owner.code, *row[1:]) for row in rows]
     return sorted(found, key=lambda one: (one.requested_at, one.request))
+
+
+def canonical_number(phone: str) -> str:
+    """Return eleven digits of a mainland mobile number, however it was typed.
+
+    Raises ``PolicyError`` for something else, without repeating it.
+    """
+    found = _MOBILE.fullmatch(re.sub(r"[\s-]", "", phone))
+    if found is None:
+        raise PolicyError("erasure.not_a_number")
+    return found[1]
 
 
 def has_subject(store: Store, owner: Owner, subject: UUID) -> bool:

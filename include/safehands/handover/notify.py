@@ -165,7 +165,8 @@ def _askable(
 ) -> tuple[set[UUID], int]:
     book = load_consent_book(inst.settings.policy, inst.policy)
     with inst.store.begin(OFFICER, asked.seller.id) as connection:
-        may = may_ask(connection, book, told, "handover", campaign(asked.id), day)
+        ring = open_ring(connection, inst.store.provider, asked.seller)
+        may = may_ask(connection, ring, book, told, "handover", campaign(asked.id), day)
     return may, len(told) - len(may)
 
 

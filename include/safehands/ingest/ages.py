@@ -13,11 +13,12 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from safehands.datasets import MINOR
 from safehands.policy import CodeList
 
 __all__ = ["RULE", "children"]
 
-RULE = "minor_without_guardian"
+RULE = MINOR
 """The rule under which such rows wait."""
 
 _BIRTH = r"^\s*(?P<y>\d{4})[-/.年]?(?P<m>\d{1,2})[-/.月]?(?P<d>\d{1,2})"

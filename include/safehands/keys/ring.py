@@ -8,6 +8,7 @@ Derivation (``H`` is HMAC-SHA256, ``|`` joins length-prefixed parts)::
                ├ H("waybill") ─ waybill token = H(carrier | number), first 128 bits
                └ H("custody") ─ salt of a parcel in custody that belongs to no known person
     tombstone key ─ tombstone token = H(kind | canonical value), first 128 bits; never rotates
+    suppression key ─ suppression token = H(tombstone token), first 128 bits; never rotates
 
 The branches "waybill" and "custody" are those of the first data key for good (ADR 0007): they are
 kept by themselves once that key is replaced. The branch "subject" changes with every data key.
@@ -99,6 +100,7 @@ class KeyRing(Secret):
         *,
         tokens: bytes | None = None,
         former: Mapping[int, bytes] | None = None,
+        suppression: bytes = b"",
     ) -> None:
         self.controller, self.version, self.epoch = controller, version, epoch
         self.key_id = f"{controller} data:{version}:{key_id(data)} epoch:{epoch}:{key_id(now)}"
@@ -109,6 +111,7 @@ class KeyRing(Secret):
         keys = {**(former or {}), version: data}
         self._subjects = {v: _Mac(_derive(key, "subject")) for v, key in keys.items()}
         self._tombstone = _Mac(_derive(tombstone, "tombstone"))
+        self._suppression = _Mac(_derive(suppression, "suppression"))
 
     @classmethod
     def open(cls, provider: KeyProvider, wrapped: WrappedKeys, epoch: int) -> KeyRing:
@@ -130,6 +133,7 @@ class KeyRing(Secret):
             provider.get(f"epoch/{name}/{epoch}"),
             tokens=None if kept is None else provider.unwrap(kept, tokens_purpose(name)),
             former={v: provider.unwrap(w, data_purpose(name, v)) for v, w in former},
+            suppression=provider.unwrap(wrapped.suppression, f"suppression/{name}/1"),
         )
 
     def describe(self) -> dict[str, str | int]:
@@ -152,6 +156,10 @@ class KeyRing(Secret):
         """Return the tombstone token of each canonical value, ``V16``, in order."""
         prefix = _part(kind)
         return self._tombstone.tokens([prefix + _part(value) for value in values])
+
+    def suppressions_of(self, graves: Tokens) -> Tokens:
+        """Return the suppression tokens that belong to tombstone tokens, both ``V16``, in order."""
+        return self._suppression.tokens(graves.tolist())
 
     def waybills(self, carriers: npt.NDArray[Any], numbers: pa.ChunkedArray) -> Tokens:
         """Return the token of each waybill, ``V16``; the carrier is its policy code.

@@ -11,7 +11,15 @@ from safehands.errors import PolicyError
 from safehands.organisation.files import Frozen, Words, checked, read_yaml
 from safehands.policy import Policy
 
-__all__ = ["ConsentBook", "NoticeBook", "Recipient", "Use", "load_consent_book", "load_notice_book"]
+__all__ = [
+    "ConsentBook",
+    "NoticeBook",
+    "Recipient",
+    "Sensitive",
+    "Use",
+    "load_consent_book",
+    "load_notice_book",
+]
 
 
 class Use(Frozen):
@@ -37,9 +45,13 @@ class ConsentBook(Frozen):
 
 
 class Recipient(Frozen):
-    """Who receives which fields, in which role, for what and how (PIPL 23)."""
+    """Who receives which fields, in which role, for what and how (PIPL 23).
+
+    ``basis``: item of PIPL 13 ¶1 on which it is given; 1 asks for a separate consent.
+    """
 
     who: Words
+    basis: Annotated[int, Field(ge=1, le=7)]
     role: Words
     purpose: Words
     method: Words
@@ -47,10 +59,23 @@ class Recipient(Frozen):
     fields: tuple[str, ...]
 
 
+class Sensitive(Frozen):
+    """Why sensitive information is necessary, and what it may do to people (PIPL 30)."""
+
+    necessity: Words
+    impact: Words
+
+
 class NoticeBook(Frozen):
-    """The sentences of a notice that do not follow from other policy."""
+    """The sentences of a notice that do not follow from other policy.
+
+    ``children``: every record of them is sensitive (PIPL 28). ``sensitive``: per field that
+    ``fields.yaml`` calls sensitive and that is kept.
+    """
 
     recipients: tuple[Recipient, ...]
+    children: Sensitive
+    sensitive: dict[str, Sensitive]
     sources: Words
     after: Words
     rights: tuple[Words, ...]
@@ -76,7 +101,7 @@ def load_notice_book(folder: Path, policy: Policy) -> NoticeBook:
     """Read ``notices.yaml``. Raises ``PolicyError`` naming the entry or an unknown field."""
     book = checked(NoticeBook, read_yaml(folder / "notices.yaml"), "notices.yaml", "-")
     known = {name for dataset in policy.datasets.values() for name in dataset.fields}
-    for recipient in book.recipients:
-        for name in set(recipient.fields) - known:
-            raise PolicyError("consent.unknown_name", file="notices.yaml", name=name)
+    named = {name for recipient in book.recipients for name in recipient.fields}
+    for name in sorted((named | book.sensitive.keys()) - known):
+        raise PolicyError("consent.unknown_name", file="notices.yaml", name=name)
     return book

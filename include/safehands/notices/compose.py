@@ -24,13 +24,14 @@ ITEMS = (
     "contact",
     "purposes",
     "collected",
+    "sensitive",
     "retention",
     "after",
     "rights",
     "how",
     "minors",
 )
-"""What a notice must say (PIPL 17 ¶1; 网络数据安全管理条例 21)."""
+"""What a notice must say (PIPL 17 ¶1, 30, 31; 网络数据安全管理条例 21)."""
 
 
 def compose(
@@ -45,11 +46,15 @@ def compose(
         "stations": [station.name for station in controller.stations],
         "purposes": [_purpose(name, policy, consent) for name in policy.purposes],
         "collected": _collected(policy),
+        "sensitive": _sensitive(policy, notice),
+        "not_kept": _not_kept(policy),
         "sources": _words(notice.sources),
         "recipients": [
             {
                 "who": _words(one.who),
+                "id": one.who.zh,
                 "role": _words(one.role),
+                "basis": one.basis,
                 "purpose": _words(one.purpose),
                 "method": _words(one.method),
                 "contact": _words(one.contact),
@@ -71,6 +76,10 @@ def compose(
         "how": _words(notice.how),
         "minors": _words(notice.minors),
         "guardian_below": consent.guardian_below,
+        "minors_days": {
+            "waiting": policy.keep_days("quarantined_minor"),
+            "restricted": policy.elsewhere["minors"].keep_days,
+        },
     }
 
 
@@ -83,7 +92,7 @@ def terms_of(policy: Policy, consent: ConsentBook, purpose: str) -> str:
     facts = {
         "purpose": [purpose, policy.purposes[purpose].label.zh],
         "methods": sorted(use.methods),
-        "fields": sorted(_fields_of(purpose, policy)),
+        "fields": sorted(_fields_of(purpose, policy, consent)),
         "separate": use.separate,
     }
     return digest_of(facts)[:32]
@@ -91,7 +100,9 @@ def terms_of(policy: Policy, consent: ConsentBook, purpose: str) -> str:
 
 def missing(document: Document) -> list[str]:
     """Return the required items that the notice does not say; an empty list is what is wanted."""
-    return [item for item in ITEMS if not document[item]]
+    said = document["sensitive"]
+    unsaid = [one for one in said or () if not (one["necessity"] and one["impact"])]
+    return [item for item in ITEMS if not document[item] or (item == "sensitive" and unsaid)]
 
 
 def digest_of(facts: Document) -> str:
@@ -109,17 +120,26 @@ def _purpose(name: str, policy: Policy, consent: ConsentBook) -> Document:
         "article": purpose.article,
         "separate": use.separate,
         "methods": [_words(consent.methods[method]) for method in use.methods],
-        "fields": [_label(field, policy) for field in _fields_of(name, policy)],
+        "fields": [_label(field, policy) for field in _fields_of(name, policy, consent)],
         "terms": terms_of(policy, consent, name),
     }
 
 
-def _fields_of(purpose: str, policy: Policy) -> list[str]:
+def _fields_of(purpose: str, policy: Policy, consent: ConsentBook) -> list[str]:
+    """Return the fields of a purpose; whoever provides everything to somebody says everything.
+
+    What rests on a consent to the present handler is not provided: the next one asks anew.
+    """
+    whole = "provide" in consent.purposes[purpose].methods
     names = (
         name
         for dataset in policy.datasets.values()
         for name, rule in dataset.fields.items()
-        if purpose in rule.purposes and rule.treatment != "drop"
+        if rule.treatment != "drop"
+        and (
+            purpose in rule.purposes
+            or (whole and any(policy.purposes[one].basis != 1 for one in rule.purposes))
+        )
     )
     return list(dict.fromkeys(names))
 
@@ -139,7 +159,47 @@ def _collected(policy: Policy) -> list[Document]:
                         "purposes": list(rule.purposes),
                     },
                 )
+                # One export may call sensitive what another does not.
+                found[name]["sensitive"] |= rule.sensitive
     return list(found.values())
+
+
+def _sensitive(policy: Policy, notice: NoticeBook) -> list[Document]:
+    """Return what is sensitive, why it is necessary and what it may do (PIPL 30).
+
+    A field that policy keeps and for which nobody said so stands here without words.
+    """
+    found = [
+        {
+            "id": "children",
+            "label": None,
+            "necessity": _words(notice.children.necessity),
+            "impact": _words(notice.children.impact),
+        }
+    ]
+    for one in _collected(policy):
+        if one["sensitive"]:
+            said = notice.sensitive.get(one["id"])
+            found.append(
+                {
+                    "id": one["id"],
+                    "label": one["label"],
+                    "necessity": _words(said.necessity) if said else None,
+                    "impact": _words(said.impact) if said else None,
+                }
+            )
+    return found
+
+
+def _not_kept(policy: Policy) -> list[dict[str, str]]:
+    """Return the labels of sensitive fields that exports may have and that are never kept."""
+    labels = {
+        rule.label.zh: _words(rule.label)
+        for dataset in policy.datasets.values()
+        for rule in dataset.fields.values()
+        if rule.sensitive and rule.treatment == "drop"
+    }
+    return [*labels.values(), _words(policy.elsewhere["id_photo"].label)]
 
 
 def _label(name: str, policy: Policy) -> Document:

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, text
 
 from safehands import journal
 from safehands.artifacts import read_artifact
-from safehands.datasets import Handoff, SourceFile
+from safehands.datasets import MINOR, Handoff, SourceFile
+from safehands.daykeys import box_to_seal
 from safehands.errors import StepFailed
-from safehands.keys import DayBox, KeyProvider
+from safehands.keys import KeyProvider
 from safehands.night import Night
 from safehands.store import driver
 from safehands.store.register import Owner
@@ -98,11 +100,14 @@ def _quarantine(
     table = read_artifact(handoff.artifacts["quarantine"], night.key)
     batches = _batch_ids(connection, handoff, night, owner)
     stations = [f.station for f in handoff.shard.files]
-    for index in np.unique(table["_file"].to_numpy()).tolist():
-        rows = table.filter(pa.array(table["_file"].to_numpy() == index))
-        box = DayBox(provider, "quarantine", stations[index], night.business_date.isoformat())
-        sealed = box.seal([p.encode() for p in rows["payload"].to_pylist()])
-        _copy_quarantine(connection, night, owner, batches[index], rows, sealed)
+    day = night.business_date.isoformat()
+    young = pc.equal(table["rule"], MINOR)
+    for rule, part in ((MINOR, table.filter(young)), ("", table.filter(pc.invert(young)))):
+        for index in np.unique(part["_file"].to_numpy()).tolist():
+            rows = part.filter(pa.array(part["_file"].to_numpy() == index))
+            box = box_to_seal(provider, rule, stations[index], day)
+            sealed = box.seal([p.encode() for p in rows["payload"].to_pylist()])
+            _copy_quarantine(connection, night, owner, batches[index], rows, sealed)
 
 
 def _wait_no_longer(connection: Connection, handoff: Handoff, night: Night) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 from safehands.keys import KeyRing
 from safehands.store.register import Owner
 from safehands.vault.numbers import graves_of
+from safehands.vault.suppression import suppress
 
 __all__ = [
     "Holds",
@@ -92,6 +93,8 @@ def bury(
     """
     ids = [row[0] for row in rows]
     secrets = ring.unwrap_salts([one.bytes for one in ids], [row[1] for row in rows])
+    own = {one: [secret[16:]] for one, secret in zip(ids, secrets, strict=True)}
+    suppress(connection, owner, ring, own)
     tokens = {*(secret[16:] for secret in secrets), *graves_of(connection, ring, ids)}
     graves = [{"controller": owner.id, "token": token.hex(), "at": now} for token in sorted(tokens)]
     if graves:

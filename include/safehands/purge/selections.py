@@ -7,6 +7,8 @@ must be there (see ``held.open_holds``), and ``:everything`` says that a hold co
 
 from __future__ import annotations
 
+from safehands.datasets import MINOR
+
 __all__ = ["WAITS", "due", "free", "held"]
 
 WAITS = "p.collected_at IS NULL AND p.status <= 1"
@@ -54,6 +56,10 @@ _DUE = {
         "quarantine q WHERE q.day < CAST(CAST(:before AS timestamptz)"
         " AT TIME ZONE 'Asia/Shanghai' AS date)"
     ),
+    "quarantined_minor": (
+        f"quarantine q WHERE q.rule = '{MINOR}' AND q.day < CAST(CAST(:before AS timestamptz)"
+        " AT TIME ZONE 'Asia/Shanghai' AS date)"
+    ),
     "access_record": "access_log a WHERE a.at < :before",
 }
 _PARCEL = f"({_KEEPS_PERSON.format('p')} OR {_KEEPS_WAYBILL.format('p')})"
@@ -67,6 +73,7 @@ _KEPT = {
     "idle_preference": _KEEPS_PERSON.format("f"),
     "person_without_parcels": _KEEPS_FROM_DELETION.format("s"),
     "quarantine": "false",
+    "quarantined_minor": "false",
     "access_record": _KEEPS_PERSON.format("a"),
 }
 

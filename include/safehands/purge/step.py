@@ -23,6 +23,9 @@ from safehands.store.register import Owner, open_ring, owners
 
 __all__ = ["purge"]
 
+_KEYS = {"quarantine": "quarantine", "quarantined_minor": "minors", "landing_archive": "archive"}
+"""Rules whose action is to destroy day keys, by kind of key."""
+
 _EVIDENCE = {
     "processing_record": ("step_result", "quality_result", "quality_night", "held_figure"),
     "risk_record": ("risk_assessment",),
@@ -38,8 +41,9 @@ def purge(night: Night, store: Store, now: datetime, confirmed: date | None = No
     goes leaves a tombstone, so that an old export does not bring them back.
 
     Counts: one per retention rule, ``months_dropped``; where there are any, day keys destroyed as
-    ``quarantine_keys`` and ``archive_keys``; where there are any, ``kept_by_hold``,
-    ``holds_ended``, ``restrictions_released``, ``restrictions_ended``, ``held_parcels_ended``.
+    ``quarantine_keys``, ``minors_keys`` and ``archive_keys``; where there are any,
+    ``kept_by_hold``, ``holds_ended``, ``restrictions_released``, ``restrictions_ended``,
+    ``held_parcels_ended``.
 
     ``confirmed``: the business date as somebody states it on purpose, see ``check_clock``.
 
@@ -178,7 +182,7 @@ def _past_day_keys(provider: KeyProvider, due: tuple[Due, ...], kept: set[str]) 
     found = []
     for item in due:
         if item.action == "destroy_key":
-            kind = {"landing_archive": "archive"}.get(item.rule, item.rule)
+            kind = _KEYS[item.rule]
             for name in provider.names(f"day/{kind}"):
                 station, day = name.split("/")[-2:]
                 if station not in kept and date.fromisoformat(day) < item.before.date():

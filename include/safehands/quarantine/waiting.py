@@ -11,8 +11,9 @@ from typing import Any, NoReturn
 from sqlalchemy import text
 
 from safehands import journal
+from safehands.datasets import MINOR
+from safehands.daykeys import box_to_open, box_to_seal
 from safehands.errors import AccessRefused, BadInput
-from safehands.keys import DayBox
 from safehands.policy import Policy
 from safehands.store import Store, lock
 from safehands.store.register import owners
@@ -53,7 +54,7 @@ class Cells:
         raise TypeError("a waiting row does not leave the process")
 
 
-UNREADABLE = ("row_width", "row_unreadable", "minor_without_guardian")
+UNREADABLE = ("row_width", "row_unreadable", MINOR)
 """Rules of rows that only a new export brings back: their cells could not be told apart, or what
 would have to be known about a child was never kept."""
 
@@ -90,7 +91,10 @@ def show(store: Store, policy: Policy, access: Access, row_id: int, now: datetim
             raise AccessRefused("quarantine.no_such_row", id=row_id)
         *place, sealed = found
         row = _row(place)
-        box = DayBox(store.provider, "quarantine", row.station, row.day.isoformat())
+        day = row.day.isoformat()
+        box = box_to_open(store.provider, row.rule, row.station, day) or box_to_seal(
+            store.provider, row.rule, row.station, day
+        )
         (plain,) = box.unseal([sealed])
         facts = {
             "controller": owner.code,

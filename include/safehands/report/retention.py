@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from safehands.datasets import MINOR
 from safehands.keys import KeyProvider
 from safehands.night import Night
 from safehands.store import Store
@@ -132,5 +133,10 @@ _QUERIES = {
         "SELECT count(*), min(day), count(*) FILTER"
         " (WHERE day < (CAST(:before AS timestamptz) AT TIME ZONE 'Asia/Shanghai')::date)"
         " FROM quarantine"
+    ),
+    "quarantined_minor": (
+        "SELECT count(*), min(day), count(*) FILTER"
+        " (WHERE day < (CAST(:before AS timestamptz) AT TIME ZONE 'Asia/Shanghai')::date)"
+        f" FROM quarantine WHERE rule = '{MINOR}'"
     ),
 }

@@ -66,6 +66,7 @@ class RightsBook(Frozen):
     deciders: tuple[str, ...]
     target_days: Annotated[int, Field(gt=0)]
     latest_days: Annotated[int, Field(gt=0)]
+    answer_days: Annotated[int, Field(gt=0)]
     code: Code
     kinds: dict[str, Kind]
     behalf: dict[str, Behalf]

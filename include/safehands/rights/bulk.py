@@ -20,7 +20,7 @@ from safehands.ingest.phones import read_phone
 from safehands.installation import Installation
 from safehands.organisation.sheet import sheet_lines
 from safehands.rights.book import RightsBook
-from safehands.rights.carry import Given, carry_out
+from safehands.rights.carry import Given, carry_out, waiting_of
 from safehands.rights.decide import decide
 from safehands.rights.identity import confirm
 from safehands.rights.requests import find, register
@@ -75,6 +75,9 @@ def bulk(
     people = _people(inst, controller, [phone for phone, _ in lines])
     counts = {"registered": 0, "repeated": 0, "done": 0, "failed": 0}
     known = [(people[phone], kind) for phone, kind in lines if phone in people]
+    gone = {subject for subject, kind in known if run.grant and kind == "delete"}
+    # Rows that wait are opened once for all of them.
+    waiting = waiting_of(inst, find_owner(inst.store, controller), gone) if gone else {}
     for place, (subject, kind) in enumerate(known, 1):
         purpose = run.purpose if kind == "withdraw" else ""
         now = inst.clock()
@@ -93,7 +96,7 @@ def bulk(
         )
         counts["registered" if fresh else "repeated"] += 1
         if run.grant and kind in _TOGETHER:
-            given = Given(random(16), folder)
+            given = Given(random(16), folder, waiting=waiting)
             counts["done" if _done(inst, book, request, run, by, given) else "failed"] += 1
         tell(place, len(known))
     return Bulk(unknown=len(lines) - len(known), **counts)

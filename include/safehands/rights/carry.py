@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,21 +13,21 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from safehands import consent, erasure
+from safehands import consent, erasure, journal
 from safehands.errors import AccessRefused
 from safehands.installation import Installation
 from safehands.night import SHANGHAI
 from safehands.notices import current, load_consent_book, load_notice_book, versions
-from safehands.rights.gather import gather
+from safehands.rights.gather import gather, rows_aside
 from safehands.rights.package import new_passphrase, pack, sealed
 from safehands.rights.requests import Request, find, step
 from safehands.store import lock
 from safehands.store.register import Owner, owners
-from safehands.vault.access import OFFICER, Access, check_open, check_staff
+from safehands.vault.access import OFFICER, Access, check_open, check_staff, officer_ring
 from safehands.vault.correct import correct
 from safehands.vault.restrict import restrict
 
-__all__ = ["Done", "Given", "carry_out"]
+__all__ = ["Done", "Given", "carry_out", "waiting_of"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Given:
 
     ``field`` and ``value``: what to correct. ``recipient``: the person's own age recipient;
     without one a passphrase is made from ``random`` (at least 14 bytes). ``folder``: where packages
-    lie.
+    lie. ``waiting``: quarantined rows of each person, where many are deleted in one run.
     """
 
     random: bytes = field(repr=False)
@@ -44,6 +44,7 @@ class Given:
     recipient: str = ""
     field_name: str = ""
     value: str = field(default="", repr=False)
+    waiting: Mapping[UUID, list[int]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,32 @@ def _correct(job: _Job) -> Done:
     return Done({"corrected": int(changed)})
 
 
+def waiting_of(
+    inst: Installation, owner: Owner, subjects: Collection[UUID]
+) -> dict[UUID, list[int]]:
+    """Return the numbers of the quarantined rows that are these people's."""
+    with inst.store.begin(OFFICER, owner.id) as connection:
+        ring = officer_ring(connection, inst.store.provider, owner)
+        found = rows_aside(connection, inst, ring, subjects)
+    return {subject: [row.id for row in rows] for subject, rows in found.items()}
+
+
 def _delete(job: _Job) -> Done:
-    """Erase now; the night ends the epoch and proves it (see docs/concepts/erasure.md)."""
+    """Erase now, rows that wait included; the night ends the epoch and proves it."""
     inst, request = job.inst, erasure.new_request_id(job.now, job.given.random)
+    waiting = job.given.waiting
+    if waiting is None:
+        waiting = waiting_of(inst, job.owner, [job.subject])
+    aside = waiting.get(job.subject, [])
     erasure.register(inst.store, job.owner, request, [job.subject], "withdrawn", job.now)
     day = job.now.astimezone(SHANGHAI).date()
     counts = erasure.erase_due(inst.store, job.owner, inst.policy, request, day, job.now, request)
+    if aside and counts.get("erased"):
+        with inst.store.begin(controller=job.owner.id) as connection:
+            gone = connection.execute(text(_DISCARD), {"ids": aside}).rowcount
+            facts = {"controller": job.owner.code, "action": "erased", "rows": gone, "by": job.by}
+            journal.append(connection, "quarantine", job.request.request, job.now, facts)
+        counts["quarantine"] = gone
     return Done(counts)
 
 
@@ -208,6 +229,7 @@ _WORK: dict[str, Callable[[_Job], Done]] = {
     "object": _restrict,
     "withdraw": _withdraw,
 }
+_DISCARD = "DELETE FROM quarantine WHERE id = ANY (:ids)"
 _DONE = (
     "UPDATE subject_request SET state = 'done', done_at = :at,"
     " outcome = CAST(:outcome AS jsonb) WHERE request = :id AND state = 'granted'"

@@ -7,22 +7,27 @@ row-level security; the record and the slips come through the vault's doors, whi
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from safehands import consent
 from safehands.installation import Installation
+from safehands.keys import KeyRing
 from safehands.night import SHANGHAI
 from safehands.policy import Policy
+from safehands.rights.waiting import WaitingRow, find_waiting
 from safehands.store.register import Owner
-from safehands.vault.access import OFFICER, Access
+from safehands.vault.access import OFFICER, Access, officer_ring
+from safehands.vault.numbers import graves_of
+from safehands.vault.record import KIND, Record, opened, was_called
 from safehands.vault.reveal import reveal
 from safehands.vault.slips import slips
 
-__all__ = ["gather"]
+__all__ = ["gather", "rows_aside"]
 
 Held = dict[str, Any]
 
@@ -33,6 +38,8 @@ def gather(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
     ``person``, ``parcels``, ``waiting``, ``preferences``, ``answers``, ``uses`` (who opened or
     changed the record, without the staff's ids), ``requests``, ``given`` (files that others got
     with the person in them, PIPL 23) and ``handovers`` (PIPL 22).
+
+    ``quarantine``: rows that wait under the person's number and name, or under the number alone.
 
     Raises ``AccessRefused`` for nobody and for a restricted person (release first), and above the
     limit of reveals.
@@ -53,6 +60,8 @@ def gather(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
         asked = [_plain(dict(row)) for row in connection.execute(text(_ASKED), who).mappings()]
         given = [_plain(dict(row)) for row in connection.execute(text(_GIVEN), who).mappings()]
         moved = [_plain(dict(row)) for row in connection.execute(text(_MOVED), who).mappings()]
+        ring = officer_ring(connection, inst.store.provider, owner)
+        aside = _aside(connection, inst, ring, subject)
         answers = [
             _plain({k: v for k, v in one.items() if k != "subject_id"})
             for one in consent.history(connection, [subject])
@@ -72,7 +81,55 @@ def gather(inst: Installation, owner: Owner, subject: UUID, by: str, now: dateti
         "requests": asked,
         "given": given,
         "handovers": moved,
+        "quarantine": aside,
     }
+
+
+def rows_aside(
+    connection: Connection, inst: Installation, ring: KeyRing, subjects: Collection[UUID]
+) -> dict[UUID, list[WaitingRow]]:
+    """Return the rows in quarantine that are these people's, each looked at once for all of them.
+
+    They show a number of theirs, and either no name or one they have or had. What shows the number
+    with another name may be somebody else's. Under a name that is masked by now, one that would be
+    masked alike counts as theirs. The transaction is bound to the owner, as the officer; nobody
+    and restricted people have none.
+    """
+    rows = connection.execute(text(_RECORDS), {"who": list(subjects)}).all()
+    ids = [row[0].bytes for row in rows]
+    secrets = ring.unwrap_salts(ids, [row[1] for row in rows])
+    plain = ring.unseal(KIND, ids, [secret[:16] for secret in secrets], [row[2] for row in rows])
+    people: dict[bytes, list[tuple[UUID, Record]]] = {}
+    for row, secret, sealed in zip(rows, secrets, plain, strict=True):
+        person = (row[0], opened(sealed))
+        for token in {secret[16:], *graves_of(connection, ring, [row[0]])}:
+            people.setdefault(token, []).append(person)
+    found: dict[UUID, list[WaitingRow]] = {}
+    for one in find_waiting(connection, inst.store.provider, ring, people).rows:
+        for subject, record in (person for token in one.shows for person in people[token]):
+            if not one.name or was_called(record, one.name):
+                found.setdefault(subject, []).append(one)
+    return found
+
+
+def _aside(
+    connection: Connection, inst: Installation, ring: KeyRing, subject: UUID
+) -> list[dict[str, Any]]:
+    labels = {
+        name: rule.label
+        for dataset in inst.policy.datasets.values()
+        for name, rule in dataset.fields.items()
+    }
+    return [
+        {
+            "day": row.day.isoformat(),
+            "row": "; ".join(
+                f"{labels[name].zh if name in labels else name}: {cell}"
+                for name, cell in row.cells.items()
+            ),
+        }
+        for row in rows_aside(connection, inst, ring, [subject]).get(subject, [])
+    ]
 
 
 def _parcel(policy: Policy, row: dict[str, Any]) -> dict[str, Any]:
@@ -103,6 +160,7 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_RECORDS = "SELECT subject_id, wrapped_salt, sealed FROM subject WHERE subject_id = ANY (:who)"
 _PARCELS = (
     "SELECT s.name AS station, p.carrier, p.status, p.arrived_at, p.collected_at, p.district,"
     " p.weight_band FROM parcel p JOIN station s ON s.id = p.station_id"

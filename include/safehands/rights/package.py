@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from functools import cache
@@ -20,12 +21,21 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 
 from safehands.exports import write_csv
 from safehands.keys import age
-from safehands.messages import LANGUAGES, say
+from safehands.messages import LANGUAGES, catalogue, say
 
 __all__ = ["FORMAT", "new_passphrase", "pack", "sealed"]
 
 FORMAT = "safehands-answer/1"
+_KINDS = ("consent.kind", "rights.kind")
 _STAMP = (1980, 1, 1, 0, 0, 0)
+_MOMENT = re.compile(r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}).*\+08:00")
+_WORDS = {
+    "action": "rights.value",
+    "state": "rights.state",
+    "mode": "handover.mode",
+    "class": "handover.class",
+}
+"""Columns whose codes have words in the catalogue."""
 
 
 def pack(about: Mapping[str, Any], held: Mapping[str, Any]) -> bytes:
@@ -59,6 +69,11 @@ def sealed(packed: bytes, recipient: str, passphrase: str) -> bytes:
     return age.encrypt(packed, [recipient]) if recipient else age.locked(packed, passphrase)
 
 
+def _field(name: str, lang: str) -> str:
+    key = f"rights.field.{name}"
+    return say(key, lang) if key in catalogue() else name
+
+
 def _csv(rows: list[dict[str, Any]]) -> bytes:
     names = list(dict.fromkeys(name for row in rows for name in row))
     out = io.StringIO(newline="")
@@ -68,7 +83,25 @@ def _csv(rows: list[dict[str, Any]]) -> bytes:
 
 def _page(about: Mapping[str, Any], held: Mapping[str, Any]) -> bytes:
     template = _environment().get_template("answer.html.j2")
-    return template.render(about=about, held=held, languages=LANGUAGES, say=say).encode()
+    return template.render(
+        about=about, held=held, languages=LANGUAGES, say=say, shown=_shown
+    ).encode()
+
+
+def _shown(name: str, value: object, lang: str) -> str:
+    """Return a value as a person reads it; JSON and CSV keep it as it is stored."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return say("rights.value.yes" if value else "rights.value.no", lang)
+    word = str(value)
+    for place in (_WORDS.get(name), *(_KINDS if name == "kind" else ())):
+        if place is not None and f"{place}.{word}" in catalogue():
+            return say(f"{place}.{word}", lang)
+    if name == "fields" and word:
+        return ", ".join(_field(one, lang) for one in word.split(","))
+    moment = _MOMENT.fullmatch(word)
+    return f"{moment[1]} {moment[2]}" if moment else word
 
 
 @cache
