@@ -70,8 +70,7 @@ def sealed(packed: bytes, recipient: str, passphrase: str) -> bytes:
 
 
 def _field(name: str, lang: str) -> str:
-    key = f"rights.field.{name}"
-    return say(key, lang) if key in catalogue() else name
+    return say(f"rights.field.{name}", lang) if f"rights.field.{name}" in catalogue() else name
 
 
 def _csv(rows: list[dict[str, Any]]) -> bytes:
