@@ -94,9 +94,10 @@ def _shown(name: str, value: object, lang: str) -> str:
     if isinstance(value, bool):
         return say("rights.value.yes" if value else "rights.value.no", lang)
     word = str(value)
-    for place in (_WORDS.get(name), *(_KINDS if name == "kind" else ())):
-        if place is not None and f"{place}.{word}" in catalogue():
-            return say(f"{place}.{word}", lang)
+    for place in (_WORDS.get(name, ""), *(_KINDS if name == "kind" else ())):
+        key = f"{place}.{word}"
+        if key in catalogue():
+            return say(key, lang)
     if name == "fields" and word:
         return ", ".join(_field(one, lang) for one in word.split(","))
     moment = _MOMENT.fullmatch(word)
