@@ -271,7 +271,10 @@ _NAMES = "SELECT code, name FROM station WHERE code = ANY (:codes)"
 # where nobody is classified, everybody with a parcel at the stations.
 _TOLD = (
     "SELECT h.subject_id FROM handover_subject h WHERE h.handover_id = :id"
-    " AND h.class IN ('transferred', 'silent', 'unreachable', 'served_elsewhere', 'entrusted')"
+    " AND (h.class IN ('transferred', 'silent', 'unreachable', 'served_elsewhere', 'entrusted')"
+    # Where the shop closes, whose records end is told so (快递暂行条例 30).
+    " OR h.class = 'expired' AND EXISTS"
+    " (SELECT FROM handover d WHERE d.handover_id = :id AND d.mode = 'closure'))"
     " UNION SELECT p.subject_id FROM parcel p WHERE p.station_id = ANY (:stations)"
     " AND p.subject_id IS NOT NULL AND NOT EXISTS"
     " (SELECT FROM handover_subject h WHERE h.handover_id = :id)"

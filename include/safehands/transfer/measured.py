@@ -22,6 +22,7 @@ from safehands.keys.pairing import PairKey
 from safehands.night import SHANGHAI
 from safehands.rulebook.from_register import record_count
 from safehands.store.register import Owner
+from safehands.transfer.reconcile import PARCELS_ENTRUSTED
 
 __all__ = ["RECORDED", "of_cut", "of_package", "of_receipt"]
 
@@ -101,7 +102,7 @@ def of_cut(
     connection: Connection, seller: Owner, handover: UUID, stations: list[int], now: datetime
 ) -> int:
     """Count entrusted rows that are left at the stations although no law holds them."""
-    values = {"stations": stations, "seller": seller.id, "id": handover}
+    values = {"stations": stations, "id": handover}
     left = int(connection.execute(text(_RESIDUE), values).scalar_one())
     day = now.astimezone(SHANGHAI).date()
     found = {"transfer.entrusted_residue": left}
@@ -154,10 +155,7 @@ def _record(
 
 _RESIDUE = (
     "SELECT count(*) FROM parcel p WHERE p.station_id = ANY (:stations)"
-    " AND (EXISTS (SELECT FROM record_set r WHERE r.controller_id = :seller"
-    " AND r.dataset = 'parcels' AND r.role = 'entrusted')"
-    " OR EXISTS (SELECT FROM handover h WHERE h.handover_id = :id"
-    " AND h.mode = 'entrusted_processor_change'))"
+    f" AND {PARCELS_ENTRUSTED.format('p', ':id')}"
     " AND coalesce((SELECT l.class FROM handover_subject l WHERE l.handover_id = :id"
     " AND l.subject_id = p.subject_id), '') NOT IN ('kept_by_law', 'restricted')"
     " AND NOT EXISTS (SELECT FROM legal_hold l WHERE l.controller_id = p.controller_id"

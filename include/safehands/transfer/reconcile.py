@@ -1,8 +1,9 @@
 """The identity to the row: held by the seller = the sum of disjoint classes, per table.
 
-A row of nobody known (masked or virtual number) counts as ``unreachable``. A parcel that waits at
-the counter counts as ``transferred`` unless its person refused, or it is entrusted, restricted or
-held: without its person where that one does not move.
+A row of nobody known (masked or virtual number) counts as ``unreachable``, in a closure as
+``expired``. A parcel that waits at the counter counts as ``transferred`` unless its person refused,
+or it is entrusted, restricted or held: without its person where that one does not move. Where the
+owner's parcels are entrusted, none of them moves, whoever of the people does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,24 @@ from sqlalchemy import Connection, text
 
 from safehands.errors import HandoverRefused
 
-__all__ = ["SLIPS_OF", "SLIP_STAYS", "Identity", "check_receipt_counts", "held_by_class", "totals"]
+__all__ = [
+    "PARCELS_ENTRUSTED",
+    "SLIPS_OF",
+    "SLIP_STAYS",
+    "Identity",
+    "check_receipt_counts",
+    "held_by_class",
+    "totals",
+]
+
+PARCELS_ENTRUSTED = (
+    "(EXISTS (SELECT FROM record_set r WHERE r.controller_id = {0}.controller_id"
+    " AND r.dataset = 'parcels' AND r.role = 'entrusted')"
+    " OR EXISTS (SELECT FROM handover d WHERE d.handover_id = {1}"
+    " AND d.mode = 'entrusted_processor_change'))"
+)
+"""Whether the parcels of a row's owner are a courier's or platform's: they are returned or deleted,
+and never passed on, whoever of the people moves (PIPL 21 ¶2)."""
 
 SLIPS_OF = ("refused", "entrusted", "restricted", "kept_by_law", "minors")
 """Whose waiting parcels are collected or given back first; all others' go along."""
@@ -69,15 +87,18 @@ _LISTED = (
     " LEFT JOIN handover_subject h ON h.handover_id = :id AND h.controller_id = {0}.controller_id"
     " AND h.subject_id = {0}.subject_id"
 )
+_CLOSES = "EXISTS (SELECT FROM handover d WHERE d.handover_id = :id AND d.mode = 'closure')"
 _CLASS = (
     "CASE WHEN {0}.subject_id IS NOT NULL AND h.class IS NULL THEN 'unlisted'"
+    f" WHEN {_CLOSES} THEN coalesce(h.class, 'expired')"
+    " WHEN coalesce(h.class, '') NOT IN ('restricted', 'kept_by_law') AND {2} THEN 'entrusted'"
     f" WHEN coalesce(h.class, '') NOT IN {SLIP_STAYS} AND {{1}} THEN 'transferred'"
     " ELSE coalesce(h.class, 'unreachable') END"
 )
 _WAITS = "c.waybill IS NOT NULL"
 _OF = "EXISTS (SELECT FROM handover_subject l WHERE l.handover_id = :id AND l.subject_id = {0})"
-_PARCEL = _CLASS.format("p", _WAITS)
-_SLIP = _CLASS.format("c", "true")
+_PARCEL = _CLASS.format("p", _WAITS, PARCELS_ENTRUSTED.format("p", ":id"))
+_SLIP = _CLASS.format("c", "true", PARCELS_ENTRUSTED.format("c", ":id"))
 _SLIPS = "custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
 _BY_CLASS = {
     "subject": (

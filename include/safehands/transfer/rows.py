@@ -25,7 +25,7 @@ from safehands.masking import mask_name
 from safehands.store import driver
 from safehands.store.bulk import INFINITY, NOBODY, copy_out
 from safehands.transfer.contents import SCHEMAS
-from safehands.transfer.reconcile import SLIP_STAYS
+from safehands.transfer.reconcile import PARCELS_ENTRUSTED, SLIP_STAYS
 
 __all__ = ["PART_PARCELS", "Seen", "gather", "read_part", "read_slips"]
 
@@ -269,6 +269,7 @@ _PEOPLE = (
 # What waits at the counter goes for the contract's sake (PIPL 13 ¶1(2)), so that nothing becomes
 # uncollectable: with its person, or as a parcel of nobody where the person does not move.
 _NOBODY = "'00000000-0000-0000-0000-000000000000'"
+_GIVEN = "'{id}'"
 _SLIP_MOVES = "coalesce(h.class, 'transferred') NOT IN " + SLIP_STAYS
 _LOOSE = f"m.subject_id IS NULL AND {_SLIP_MOVES} AND " + _PLACE
 _PARCELS = (
@@ -280,7 +281,9 @@ _PARCELS = (
     " AND h.controller_id = p.controller_id AND h.subject_id = p.subject_id"
     " LEFT JOIN custody c ON c.controller_id = p.controller_id"
     " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at"
-    " WHERE p.station_id IN ({stations}) AND (m.part = {part} OR (c.waybill IS NOT NULL AND "
+    " WHERE p.station_id IN ({stations})"
+    f" AND NOT {PARCELS_ENTRUSTED.format('p', _GIVEN)}"
+    " AND (m.part = {part} OR (c.waybill IS NOT NULL AND "
     + _LOOSE.format("p.waybill", "{parts}")
     + " = {part}))"
 )
@@ -292,7 +295,9 @@ _CUSTODY = (
     " LEFT JOIN moving m ON m.subject_id = c.subject_id"
     " LEFT JOIN handover_subject h ON h.handover_id = %(id)s"
     " AND h.controller_id = c.controller_id AND h.subject_id = c.subject_id"
-    " WHERE p.station_id = ANY(%(stations)s) AND (m.part = %(part)s OR ("
+    " WHERE p.station_id = ANY(%(stations)s)"
+    f" AND NOT {PARCELS_ENTRUSTED.format('c', '%(id)s')}"
+    " AND (m.part = %(part)s OR ("
     + _LOOSE.format("c.waybill", "%(parts)s::int")
     + " = %(part)s)) ORDER BY c.waybill"
 )
