@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runs import DAY, run_dag, states
+from runs import DAY, run_by_calendar, run_dag, states
 from sqlalchemy import create_engine, text
+
+from safehands.night import SHANGHAI
 
 Land = Callable[..., Path]
 
@@ -38,10 +40,16 @@ def test_it_assesses_exports_and_announces_counts_only(airflow: Any, land: Land)
     assert told["owners"] >= 1
 
 
-def test_the_calendar_starts_it_on_the_first_of_a_month(bag: Any) -> None:
-    from airflow.sdk import DAG
-
-    dag: DAG = bag.dags["risk_assessment"]
-    timetable = dag.timetable.timetable  # type: ignore[attr-defined]
-    assert timetable.expression == "0 6 1 * *"
-    assert str(timetable.timezone) == "Asia/Shanghai"
+def test_the_calendar_starts_it_on_the_first_of_a_month_in_full(airflow: Any, land: Land) -> None:
+    landing = str(land("A2", rows=12, first=6600))
+    assert run_dag("nightly_governance", {"business_date": DAY, "landing": landing}).state == (
+        "success"
+    )
+    by_hand = run_dag("risk_assessment", {"business_date": DAY})
+    assert announced(airflow, by_hand)["full"] == 0
+    run = run_by_calendar("risk_assessment")
+    assert states(run) == {"assess": "success", "export": "success"}
+    assert run.run_after.astimezone(SHANGHAI).strftime("%d %H:%M") == "01 06:00"
+    told = announced(airflow, run)
+    assert told["full"] == 1
+    assert told["owners"] >= 1
