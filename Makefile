@@ -77,6 +77,20 @@ bench: setup ## a million parcels beside a bare COPY; ingest, detectors, keys, b
 bench-risk: setup ## re-identification figures of 5,000,000 rows; WITH=python that has pycanon and anjana
 	@$(RUN) tests/bench/risk.py $(if $(WITH),--peers $(WITH)) $(ARGS)
 
+.PHONY: compose-up scale-test bench-chain bench-growth
+compose-up: ## everything in containers, with Celery workers: docs/deployment.md
+	@sh docker/prepare.sh
+	@docker compose up --build --detach
+
+scale-test: setup ## the night on two Celery workers, one killed in every step
+	@SAFEHANDS_SCALE=1 $(RUN) -m pytest -s tests/scale $(ARGS)
+
+bench-chain: setup ## a thousand stations and a million parcels on Celery workers
+	@$(RUN) tests/bench/chain.py $(ARGS)
+
+bench-growth: setup ## the same night on 1, 3 and 10 times the history
+	@$(RUN) tests/bench/growth.py $(ARGS)
+
 configuration: setup ## write docs/configuration.md from the settings
 	@$(RUN) -m safehands.configuration
 

@@ -94,9 +94,7 @@ def nightly_governance() -> None:
     report = StepOperator(
         task_id="report", step="report", outlets=[REPORT], trigger_rule=TriggerRule.ALL_DONE
     )
-    verdict = StepOperator(
-        task_id="verdict", step="verdict", retries=0, trigger_rule=TriggerRule.NONE_FAILED
-    )
+    verdict = StepOperator(task_id="verdict", step="verdict", trigger_rule=TriggerRule.NONE_FAILED)
     close = StepOperator(task_id="close", step="close", trigger_rule=TriggerRule.ALL_DONE)
 
     shards = shard.expand(record=plan.output)

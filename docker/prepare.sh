@@ -23,7 +23,7 @@ keep() { # keep NAME: writes its input to the secret NAME unless there is one
 value() { cat "$secrets/$1"; }
 
 mkdir -p "$secrets" "$data"
-for folder in store metadata objects home keys keys-second notices logs home/reports; do
+for folder in store metadata objects home keys keys-second notices evidence logs home/reports; do
     mkdir -p "$data/$folder"
 done
 

@@ -23,6 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 VARIABLES: dict[str, str] = {
     "SAFEHANDS_HOME": "folder of keys, work files, backups, reports and the embedded database",
     "SAFEHANDS_DATABASE_URL": "a served PostgreSQL (SQLAlchemy URL); empty: the embedded one",
+    "SAFEHANDS_EVIDENCE_URL": "the store with the auditor's own login, for a server without keys",
     "SAFEHANDS_LANDING": "folder, or fsspec URL, with stations.yaml and the stations' exports",
     "SAFEHANDS_WORK": "folder, or fsspec URL, of the encrypted files between two steps",
     "SAFEHANDS_KEYS": "first place of the key files",
@@ -97,6 +98,7 @@ class Settings:
     expectations: Path
     channels: Path
     database_url: str = field(default="", repr=False)
+    evidence_url: str = field(default="", repr=False)
     lang: str = "zh"
     shard_megabytes: int = 48
     workers: int = 2
@@ -147,6 +149,7 @@ class Settings:
             expectations=_path(get("expectations", str(PROJECT / "expectations"))),
             channels=_path(get("channels", str(home / "channels.yaml"))),
             database_url=get("database_url", ""),
+            evidence_url=get("evidence_url", ""),
             lang=_choice("SAFEHANDS_LANG", get("lang", _system_language(environ)), LANGUAGES),
             shard_megabytes=_number("SAFEHANDS_SHARD_MEGABYTES", get("shard_megabytes", "48")),
             workers=_number("SAFEHANDS_WORKERS", get("workers", "2")),

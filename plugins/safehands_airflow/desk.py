@@ -31,7 +31,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from safehands import erasure, guard, journal
-from safehands.errors import AccessRefused, SafehandsError
+from safehands.errors import AccessRefused, SafehandsError, SetupProblem
 from safehands.installation import Installation, database_url, key_sources
 from safehands.keys.choose import choose
 from safehands.messages import LANGUAGES
@@ -290,6 +290,10 @@ def _language(request: Request, settings: Settings) -> str:
 def _opened() -> tuple[Installation, RightsBook]:
     """Open policy, keys and store once per process; nothing is migrated or made here."""
     settings = Settings.read(os.environ)
+    if settings.evidence_url:
+        # A server without keys cannot open anybody's record.
+        problem = SetupProblem("setup.evidence_only", role="safehands_officer")
+        raise HTTPException(503, problem.say(settings.lang))
     provider = choose(settings.keys_url, key_sources(settings))
     policy = load_policy(settings.policy, settings.mappings)
     store = Store(database_url(settings), provider)

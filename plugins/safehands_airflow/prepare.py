@@ -12,11 +12,13 @@ import argparse
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from safehands.errors import SafehandsError
 from safehands.installation import open_installation
 from safehands.settings import Settings
+from safehands.store import AUDITOR, passfile_line
 from safehands_airflow.lineage import require_sieve
 
 __all__ = ["POOLS", "buckets", "main", "prepare_metadata", "prepare_vault"]
@@ -40,10 +42,32 @@ def prepare_metadata() -> None:
 
 
 def prepare_vault(settings: Settings) -> None:
-    """Make buckets, keys, the store's database and its roles. Raises ``SafehandsError``."""
+    """Make buckets, keys, the store's database and its roles. Raises ``SafehandsError``.
+
+    The folder ``evidence`` in the home folder is for a server that shows pages and holds no key:
+    the auditor's password file and the ledger's public key.
+    """
     for bucket in buckets(settings):
         _make_bucket(bucket)
-    open_installation(settings, lambda: datetime.now(UTC)).close()
+    inst = open_installation(settings, lambda: datetime.now(UTC))
+    try:
+        line = passfile_line(inst.provider, AUDITOR)
+    finally:
+        inst.close()
+    evidence = settings.home / "evidence"
+    evidence.mkdir(mode=0o700, exist_ok=True)
+    _put(evidence / "auditor.pgpass", line)
+    _put(evidence / "ledger.pub", (settings.home / "ledger.pub").read_text(encoding="ascii"))
+
+
+def _put(path: Path, content: str) -> None:
+    """Write a 0600 file, whole or not at all."""
+    draft = path.with_name(f".{path.name}")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "w", encoding="ascii") as file:
+        file.write(content)
+    os.replace(draft, path)
 
 
 def buckets(settings: Settings) -> list[str]:

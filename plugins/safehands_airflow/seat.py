@@ -30,7 +30,7 @@ from safehands.installation import database_url, key_sources
 from safehands.keys.choose import choose
 from safehands.messages import LANGUAGES
 from safehands.settings import Settings
-from safehands.store import Store
+from safehands.store import EvidenceStore, Store
 
 __all__ = ["SAFE", "Place", "Seat", "doer", "place", "reader"]
 
@@ -67,7 +67,11 @@ def place() -> Place:
     """Open them. Raises ``SafehandsError`` for policy that does not hold."""
     settings = Settings.read(os.environ)
     provider = choose(settings.keys_url, key_sources(settings))
-    return Place(settings, open_books(settings), Store(database_url(settings), provider))
+    if settings.evidence_url:
+        store: Store = EvidenceStore(settings.evidence_url, provider)
+    else:
+        store = Store(database_url(settings), provider)
+    return Place(settings, open_books(settings), store)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,13 @@ import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import psutil
 from sqlalchemy import text
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -57,7 +59,7 @@ def main() -> None:
         found.append(json.loads(done.stdout.splitlines()[-1]))
         sys.stdout.write(json.dumps(found[-1]) + "\n")
         sys.stdout.flush()
-    for name in ("night_seconds", "peak_megabytes"):
+    for name in ("night_seconds", "night_cpu_seconds", "peak_megabytes"):
         least = found[0][name]
         ratios = ", ".join(f"{one['history']:,}: {one[name] / least:.2f}" for one in found)
         sys.stdout.write(f"{name} against the smallest: {ratios}\n")
@@ -93,25 +95,18 @@ def _night(settings: Settings, options: argparse.Namespace, history: int) -> dic
         made = monotonic() - begun
         pipeline.backup(inst, pipeline.Head.of(date(2026, 11, 22)))
         first_backup = monotonic() - begun - made
-        seconds: dict[str, float] = {}
-        started: dict[str, float] = {}
-
-        def tell(step: str, _shard: str, event: str) -> None:
-            if event == "start":
-                started[step] = monotonic()
-            else:
-                seconds[step] = seconds.get(step, 0.0) + monotonic() - started[step]
-
-        resource_before = _peak()
-        begun = monotonic()
-        pipeline.nightly(inst, DAY, tell)
-        night = monotonic() - begun
+        watch = _Watch(inst)
+        _forget_peak()
+        begun, before = monotonic(), _Watch.cpu(inst)
+        pipeline.nightly(inst, DAY, watch.tell)
         return {
             "history": history,
-            "night_seconds": round(night, 2),
-            "steps": {name: round(value, 2) for name, value in seconds.items()},
+            "night_seconds": round(monotonic() - begun, 2),
+            "night_cpu_seconds": round(_Watch.cpu(inst) - before, 2),
+            "step_cpu_seconds": {name: round(value, 2) for name, value in watch.seconds.items()},
             "peak_megabytes": _peak(),
-            "peak_before": resource_before,
+            "peak_after_step": watch.peaks,
+            "bytes_each": _bytes(inst),
             "making_seconds": round(made, 1),
             "first_backup_seconds": round(first_backup, 1),
             "drop_month": _dropped(inst),
@@ -120,8 +115,66 @@ def _night(settings: Settings, options: argparse.Namespace, history: int) -> dic
         inst.close()
 
 
+class _Watch:
+    """Processor seconds of each step, of this process and of the database's together.
+
+    They say more than the clock on a machine that does other things as well.
+    """
+
+    def __init__(self, inst: Any) -> None:
+        self.inst = inst
+        self.seconds: dict[str, float] = {}
+        self.peaks: dict[str, int] = {}
+        self._begun: dict[str, float] = {}
+
+    def tell(self, step: str, _shard: str, event: str) -> None:
+        """Note what begins and ends; for ``pipeline.nightly``."""
+        if event == "start":
+            self._begun[step] = self.cpu(self.inst)
+            return
+        spent = self.cpu(self.inst) - self._begun[step]
+        self.seconds[step] = self.seconds.get(step, 0.0) + spent
+        self.peaks[step] = _peak()
+
+    @staticmethod
+    def cpu(inst: Any) -> float:
+        """Return the processor seconds so far of this process, its children and the database."""
+        with inst.store.admin().connect() as connection:
+            pids = connection.execute(text("SELECT pid FROM pg_stat_activity")).scalars().all()
+        family = [os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True)), *pids]
+        total = 0.0
+        for pid in set(family):
+            with suppress(psutil.Error):
+                times = psutil.Process(pid).cpu_times()
+                total += times.user + times.system
+        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return total + ended.ru_utime + ended.ru_stime
+
+
 def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """Return the highest resident memory since ``_forget_peak``, in MB."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+
+def _forget_peak() -> None:
+    # Linux: 5 sets the high-water mark back to what is resident now (proc(5)).
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def _bytes(inst: Any) -> dict[str, float]:
+    """Return what one parcel and one person take: in the database, and sealed in the backup."""
+    with inst.store.admin().connect() as connection:
+        parcels, people = connection.execute(text(_ROWS)).one()
+        of_parcels, of_people = connection.execute(text(_SIZES)).one()
+        kept = connection.execute(text(_KEPT)).all()
+    backed = {name: int(size) for name, size in kept}
+    return {
+        "parcel": round(of_parcels / parcels, 1),
+        "person": round(of_people / people, 1),
+        "parcel_in_backup": round(backed.get("parcel", 0) / parcels, 1),
+        "person_in_backup": round(backed.get("subject", 0) / people, 1),
+    }
 
 
 def _history(inst: Any, parcels: int) -> None:
@@ -162,6 +215,15 @@ def _dropped(inst: Any, rows: int = 1_000_000) -> dict[str, Any]:
     return {"rows": rows, "seconds": round(monotonic() - begun, 2), "counts": done.counts}
 
 
+_ROWS = "SELECT (SELECT count(*) FROM parcel), (SELECT count(*) FROM subject)"
+_SIZES = (
+    "SELECT (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits"
+    " WHERE inhparent = 'parcel'::regclass), pg_total_relation_size('subject')"
+)
+_KEPT = (
+    "SELECT split_part(part, '/', 1), sum(bytes) FROM"
+    " (SELECT part, max(bytes) AS bytes FROM backup_object GROUP BY part) newest GROUP BY 1"
+)
 _PARCELS = (
     "INSERT INTO parcel (controller_id, station_id, waybill, subject_id, arrived_at, collected_at,"
     " district, batch_id, carrier, status, weight_band, tags)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,14 @@ class Native:
     """Where the parts of the compose file are on this machine.
 
     ``addresses``: what ``host:port`` of the compose network is here. ``folders``: what a path of
-    every container is here. ``data``: where the volumes' folders lie.
+    every container is here. ``data``: where the volumes' folders lie. ``variables``: of ``.env``.
     """
 
     addresses: Mapping[str, str]
     folders: Mapping[str, Path]
     data: Path
     policy: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Service:
 
 def native(name: str, where: Native) -> Service:
     """Return the service ``name`` of the compose file in the terms of this machine."""
-    service = compose()["services"][name]
+    service = compose(where.variables)["services"][name]
     paths = {**_volumes(service, where), **where.folders}
 
     def here(text: str) -> str:

@@ -7,6 +7,8 @@ protocol), moto's server stands for SeaweedFS. All ports are free ones, all data
 from __future__ import annotations
 
 import glob
+import http.client
+import json
 import os
 import shutil
 import signal
@@ -16,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +50,11 @@ def await_true(seconds: float, what: str, true: Callable[[], Any]) -> Any:
 
 
 class Stack:
-    """Everything that runs. ``environment`` is what a service's own is added to."""
+    """Everything that runs. ``variables`` are what compose would read from ``.env``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
         self.folder = folder
+        self.variables = dict(variables or {})
         self.ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.where = self._prepared()
@@ -104,9 +108,7 @@ class Stack:
         home = self.folder / "homes" / label
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         folders = {**self.where.folders, "/opt/airflow": home}
-        made = native(
-            name, Native(self.where.addresses, folders, self.where.data, self.where.policy)
-        )
+        made = native(name, replace(self.where, folders=folders))
         if "AIRFLOW__API__PORT" in made.environment:
             made.environment["AIRFLOW__API__PORT"] = str(self.ports["api-server"])
             made.environment["AIRFLOW__API__HOST"] = "127.0.0.1"
@@ -120,10 +122,25 @@ class Stack:
 
     def api(self) -> Api:
         """Return a client with a fresh login."""
-        import json
-
         login = json.loads((self.folder / "secrets" / "login").read_text())
         return Api(self.ports["api-server"], login["admin"])
+
+    def page(self, path: str) -> tuple[int, str]:
+        """Return status and text of a page, asked for by the logged-in ``admin``."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports["api-server"], timeout=60)
+        try:
+            connection.request(
+                "GET", path, headers={"Authorization": f"Bearer {self.api()._token}"}
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode("utf-8")
+        finally:
+            connection.close()
+
+    def log(self, label: str) -> str:
+        """Return the end of a service's output."""
+        text = (self.folder / f"{label}.log").read_text(encoding="utf-8", errors="replace")
+        return text[-6000:]
 
     def worker_of(self, pid: int) -> str:
         """Return which worker's process tree a task's process is in; empty: of none."""
@@ -181,7 +198,11 @@ class Stack:
                 text = text.replace(there, here)
             path.write_text(text, encoding="utf-8")
         folders = {"/run/secrets": secrets, "/opt/safehands": PROJECT}
-        return Native(addresses, folders, self.folder / "data", self.folder / "policy")
+        data, policy = self.folder / "data", self.folder / "policy"
+        # In a container these folders are mounted inside of the home folder.
+        for name in ("evidence", "notices"):
+            (data / "home" / name).symlink_to(data / name)
+        return Native(addresses, folders, data, policy, self.variables)
 
     def _start(
         self, label: str, command: list[str], environment: Mapping[str, str], **kwargs: Any

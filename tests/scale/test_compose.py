@@ -8,11 +8,10 @@ import json
 import re
 import stat
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from composed import PROJECT, compose
 from jsonschema import validators
 
@@ -22,20 +21,6 @@ SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
 FILE = compose()
 SERVICES: dict[str, Any] = FILE["services"]
 OURS = {name for name, service in SERVICES.items() if "build" in service}
-
-# In a process of its own: Airflow reads its settings at the first import.
-_KNOWN = """
-import json, sys
-from airflow.cli.cli_parser import get_parser
-from airflow.configuration import conf
-from airflow.providers_manager import ProvidersManager
-ProvidersManager().initialize_providers_configuration()
-for command in json.load(sys.stdin):
-    get_parser().parse_args(command)
-known = conf.configuration_description
-print(json.dumps({s: {o: bool(d.get("sensitive")) for o, d in v["options"].items()}
-                  for s, v in known.items()}))
-"""
 
 
 def problems(file: Any) -> list[str]:
@@ -57,27 +42,11 @@ def airflow_commands() -> list[list[str]]:
     return [command[1:] for command in commands if command[0] == "airflow"]
 
 
-@pytest.fixture(scope="module")
-def known(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, bool]]:
-    """Airflow's sections and options, and whether an option may come from a command."""
-    home = tmp_path_factory.mktemp("airflow")
-    done = subprocess.run(
-        [sys.executable, "-c", _KNOWN],
-        input=json.dumps(airflow_commands()),
-        env={"AIRFLOW_HOME": str(home), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, dict[str, bool]] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def test_every_setting_and_command_is_one_that_airflow_knows(
-    known: dict[str, dict[str, bool]],
+    ask_airflow: Callable[[list[list[str]]], dict[str, dict[str, bool]]],
 ) -> None:
     assert len(airflow_commands()) >= 8
+    known = ask_airflow(airflow_commands())
     names = {n for s in SERVICES.values() for n in s.get("environment", {})}
     settings = [n for n in names if n.startswith("AIRFLOW__")]
     assert len(settings) > 20
@@ -131,6 +100,8 @@ def test_the_vault_is_apart_from_the_pages() -> None:
     on = {name: set(service["networks"]) for name, service in SERVICES.items()}
     assert FILE["networks"]["vault"]["internal"]
     assert FILE["networks"]["control"]["internal"]
+    assert FILE["networks"]["evidence"]["internal"]
+    assert {n for n, nets in on.items() if "evidence" in nets} == {"store", "api-server"}
     assert {n for n, nets in on.items() if "vault" in nets} == {
         *("store", "objects", "vault-init", "worker"),
     }

@@ -23,7 +23,11 @@ _KEEPS_PERSON = (
 _KEEPS_WAYBILL = "EXISTS (SELECT FROM held_waybill w WHERE w.waybill = {0}.waybill)"
 
 _DUE = {
-    "pickup_record": (f"parcel p WHERE p.collected_at < :before AND p.status <> {_EXCEPTION}"),
+    # Nothing is collected before it arrives (validate sees to it), so younger months are not read.
+    "pickup_record": (
+        "parcel p WHERE p.collected_at < :before AND p.arrived_at < :before"
+        f" AND p.status <> {_EXCEPTION}"
+    ),
     "never_collected": (
         "parcel p WHERE p.collected_at IS NULL AND p.arrived_at < :before"
         f" AND p.status <> {_EXCEPTION}"
@@ -40,8 +44,9 @@ _DUE = {
         f" AND (({WAITS}) OR p.collected_at >= :before))"
     ),
     "custody_detail": (
-        "custody c WHERE NOT c.restricted AND (c.waybill, c.arrived_at) NOT IN"
-        f" (SELECT p.waybill, p.arrived_at FROM parcel p WHERE {WAITS}) AND :before IS NOT NULL"
+        "custody c WHERE NOT c.restricted AND :before IS NOT NULL AND NOT EXISTS"
+        " (SELECT FROM parcel p WHERE p.controller_id = c.controller_id"
+        f" AND p.waybill = c.waybill AND p.arrived_at = c.arrived_at AND {WAITS})"
     ),
     "idle_preference": (
         "preference f WHERE NOT f.restricted AND f.updated_at < :before AND NOT EXISTS"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from safehands.store.engine import ROLES, Store, driver, lock
+from safehands.store.engine import AUDITOR, ROLES, EvidenceStore, Store, driver, lock, passfile_line
 from safehands.store.setup import prepare_store
 
-__all__ = ["ROLES", "Store", "driver", "lock", "prepare_store"]
+__all__ = [
+    "AUDITOR",
+    "ROLES",
+    "EvidenceStore",
+    "Store",
+    "driver",
+    "lock",
+    "passfile_line",
+    "prepare_store",
+]

@@ -19,7 +19,9 @@ from safehands.errors import SetupProblem
 from safehands.keys import KeyProvider
 from safehands.keys.provider import role_password
 
-__all__ = ["ROLES", "Store", "driver", "lock"]
+__all__ = ["AUDITOR", "ROLES", "EvidenceStore", "Store", "driver", "lock", "passfile_line"]
+
+AUDITOR = "safehands_auditor"
 
 ROLES = (
     "safehands_owner",
@@ -97,6 +99,29 @@ class Store:
                 hide_parameters=True,
             )
         return self._engines[name]
+
+
+class EvidenceStore(Store):
+    """The store as the auditor alone sees it, for a server that shows pages and holds no key.
+
+    ``url`` is the auditor's own login, with its password in a password file. Every other role is
+    refused with ``SetupProblem``.
+    """
+
+    def admin(self) -> Engine:
+        """Refuse: nothing is set up from here."""
+        raise SetupProblem("setup.evidence_only", role="admin")
+
+    def engine(self, role: str) -> Engine:
+        """Return the auditor's engine."""
+        if role != AUDITOR:
+            raise SetupProblem("setup.evidence_only", role=role)
+        return self._engine(role, make_url(self.url), {})
+
+
+def passfile_line(provider: KeyProvider, role: str) -> str:
+    """Return the line of a libpq password file that lets ``role`` in at any address."""
+    return f"*:*:*:{role}:{role_password(provider, role)}\n"
 
 
 def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:

@@ -1,0 +1,141 @@
+"""The night on Celery: two workers, served PostgreSQL, Redis and an S3 server, all on loopback.
+
+The commands and settings are those of ``docker-compose.yaml``. With ``SAFEHANDS_SCALE=1`` (``make
+scale-test``) a worker is killed in every step, otherwise in two of them.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from chain_landing import write_chain
+from following import Followed, follow
+from stack import Stack, await_true, missing
+
+from nights import BUSINESS_DATE
+
+DAG, EXPORTS = "nightly_governance", "exports"
+SHARD_STEPS = ("ingest", "validate", "minimise", "pseudonymise")
+ALL = ("plan", *SHARD_STEPS, "purge", "backup", "report", "verdict", "close")
+WHOLE = os.environ.get("SAFEHANDS_SCALE") == "1"
+KILLED = ALL if WHOLE else ("pseudonymise", "backup")
+STATIONS, PARCELS, PEOPLE = 8, 40_000, 4_000
+DAY: date = BUSINESS_DATE
+
+ABSENT = missing()
+pytestmark = pytest.mark.skipif(
+    bool(ABSENT), reason=f"served services are missing here: {', '.join(ABSENT)}"
+)
+
+
+@dataclass
+class Night:
+    """A stack after its night, and the landing on this machine."""
+
+    stack: Stack
+    landing: Path
+    followed: Followed
+
+
+@pytest.fixture(scope="module")
+def night() -> Iterator[Night]:
+    folder = Path(tempfile.mkdtemp(prefix="sh-scale-"))
+    stack = Stack(folder, {"SAFEHANDS_SHARD_MEGABYTES": "1"})
+    try:
+        stack.start()
+        landing = folder / "landing"
+        write_chain(landing, DAY, STATIONS, PARCELS, PEOPLE)
+        _upload(stack, landing)
+        for number in (1, 2):
+            stack.run("worker", number)
+        api = stack.api()
+        await_true(60, "the DAGs are known", lambda: api.get(f"/api/v2/dags/{DAG}")["dag_id"])
+        conf = {"business_date": DAY.isoformat(), "landing": f"s3://{EXPORTS}"}
+        followed = follow(stack, DAG, conf, KILLED)
+        sys.stderr.write(f"\n{followed.told()}\n")
+        yield Night(stack, landing, followed)
+    finally:
+        stack.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _upload(stack: Stack, landing: Path) -> None:
+    """Into a bucket of its own: a scheduled night may start beside ours, and finds nothing."""
+    store = objects(stack)
+    place = {"LocationConstraint": "cn-north-1"}
+    store.call_s3("create_bucket", Bucket=EXPORTS, CreateBucketConfiguration=place)
+    store.put(f"{landing}/", f"{EXPORTS}/", recursive=True)
+
+
+def objects(stack: Stack) -> Any:
+    """A client of the object store with the stack's own credentials and authority."""
+    secrets = stack.folder / "secrets"
+    found = configparser.ConfigParser()
+    found.read(secrets / "objects_credentials")
+    login = found["default"]
+    return fsspec.filesystem(
+        "s3",
+        key=login["aws_access_key_id"],
+        secret=login["aws_secret_access_key"],
+        endpoint_url=f"https://127.0.0.1:{stack.ports['objects']}",
+        client_kwargs={"verify": str(secrets / "objects_ca"), "region_name": "cn-north-1"},
+        skip_instance_cache=True,
+        use_listings_cache=False,
+    )
+
+
+def test_the_run_finishes_on_both_workers(night: Night) -> None:
+    followed = night.followed
+    assert followed.state == "success", followed.failed
+    assert followed.failed == []
+    assert set(followed.workers) == {"worker-1", "worker-2"}
+    assert [followed.tasks[f"shard.{step}"] for step in SHARD_STEPS] == [8, 8, 8, 8]
+
+
+def test_killed_workers_are_made_up_for_within_a_minute(night: Night) -> None:
+    assert set(night.followed.recovered) == set(KILLED)
+    assert max(night.followed.noticed.values()) < 60
+
+
+def test_landing_work_and_backups_lie_in_the_object_store(night: Night) -> None:
+    store = objects(night.stack)
+    assert list(store.find("work")) == []
+    backups = store.find("backups")
+    assert sum("/manifests/" in key for key in backups) == 1
+    assert any("/objects/" in key for key in backups)
+    home = night.stack.folder / "data" / "home"
+    assert not list(home.glob("work/**/*.parquet"))
+    assert not (home / "backups").exists()
+
+
+def test_the_workers_know_nothing_of_airflows_database(night: Night) -> None:
+    """Neither its address nor a password for it reaches a worker, nor a key of that side."""
+    worker = night.stack.environ("worker")
+    assert not [name for name in worker if re.search("SQL_ALCHEMY|FERNET|SECRET", name)]
+    assert "metadata" not in " ".join(worker.values())
+
+
+def test_no_keys_of_the_run_are_left(night: Night) -> None:
+    assert not list((night.stack.folder / "data" / "keys").glob("run/*"))
+
+
+def test_pages_read_evidence_on_a_server_that_holds_no_key(night: Night) -> None:
+    server = night.stack.environ("api-server")
+    assert not [n for n in server if n in ("SAFEHANDS_DATABASE_URL", "SAFEHANDS_KEYS")]
+    status, page = night.stack.page("/safehands/overview")
+    assert status == 200, night.stack.log("api-server")
+    assert "nightly" in page or DAY.isoformat() in page
+    status, page = night.stack.page("/safehands/requests")
+    assert status == 503

@@ -1,0 +1,64 @@
+"""The values for Airflow's Helm chart name settings that exist, and hold no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from composed import PROJECT, compose
+
+from safehands.settings import SECRETS, VARIABLES
+
+FOLDER = PROJECT / "deploy" / "kubernetes"
+VALUES: dict[str, Any] = yaml.safe_load((FOLDER / "values.yaml").read_text(encoding="utf-8"))
+
+
+def test_every_setting_is_one_that_airflow_knows(
+    ask_airflow: Callable[[list[list[str]]], dict[str, dict[str, bool]]],
+) -> None:
+    known = ask_airflow([])
+    for section, options in VALUES["config"].items():
+        for option, value in options.items():
+            assert option in known[section], f"{section}.{option}"
+            assert not known[section][option], f"{section}.{option} is a secret"
+            assert isinstance(value, str)
+
+
+def test_the_settings_that_make_recovery_quick_are_those_of_compose() -> None:
+    scheduler = compose()["services"]["scheduler"]["environment"]
+    worker = compose()["services"]["worker"]["environment"]
+    for section in ("scheduler", "celery_broker_transport_options"):
+        for option, value in VALUES["config"][section].items():
+            name = f"AIRFLOW__{section}__{option}".upper()
+            assert {**worker, **scheduler}[name] == value, name
+
+
+def test_workers_get_what_they_need_and_no_secret_in_clear() -> None:
+    given = {item["name"]: item for item in VALUES["workers"]["env"]}
+    ours = {name for name in given if name.startswith("SAFEHANDS_")}
+    assert ours <= VARIABLES.keys() | SECRETS.keys()
+    assert all("value" not in given[name] for name in ours & SECRETS.keys())
+    compared = compose()["services"]["worker"]["environment"]
+    folders = {"SAFEHANDS_KEYS", "SAFEHANDS_KEYS_SECOND"}
+    tuned = {"SAFEHANDS_LANG", "SAFEHANDS_SHARD_MEGABYTES"}
+    wanted = {name for name in compared if name.startswith("SAFEHANDS_")} - folders - tuned
+    assert wanted <= ours
+    mounts = {m["name"] for m in VALUES["workers"]["extraVolumeMounts"]}
+    assert mounts == {v["name"] for v in VALUES["workers"]["extraVolumes"]}
+
+
+def test_no_password_stands_in_any_file() -> None:
+    for path in sorted(Path(FOLDER).iterdir()):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert "password:" not in line.casefold(), f"{path.name}: {line}"
+
+
+def test_everything_runs_as_somebody_who_is_not_root() -> None:
+    pod = VALUES["securityContexts"]["pod"]
+    assert pod["runAsNonRoot"]
+    assert pod["runAsUser"] != 0
+    assert VALUES["securityContexts"]["containers"]["capabilities"] == {"drop": ["ALL"]}
+    for name in ("workers", "scheduler", "apiServer", "dagProcessor", "triggerer"):
+        assert {"cpu", "memory"} <= VALUES[name]["resources"]["limits"].keys(), name
