@@ -48,7 +48,6 @@ _CONFIG: Spec = {
         "titleFontSize": 12,
         "titleFontWeight": "normal",
         "labelPadding": 6,
-        "labelLimit": 320,
     },
 }
 
@@ -57,11 +56,10 @@ def draw(spec: Spec, described: str, widths: Mapping[str, int] = WIDTHS) -> Mark
     """Return the chart at both widths; ``described`` is what a screen reader says instead."""
     parts = []
     for name, width in widths.items():
-        drawn = _svg(
-            json.dumps(
-                {**spec, "width": width, "autosize": _FIT, "config": _CONFIG}, sort_keys=True
-            )
-        )
+        # Names leave at least half of a narrow drawing to the bars; the table has them in full.
+        axis = {**_CONFIG["axis"], "labelLimit": min(320, width * 43 // 100)}
+        whole = {**spec, "width": width, "autosize": _FIT, "config": {**_CONFIG, "axis": axis}}
+        drawn = _svg(json.dumps(whole, sort_keys=True))
         label = f'<svg class="{name}" role="img" aria-label="{escape(described)}" '
         parts.append(drawn.replace("<svg ", label, 1))
     return Markup("".join(parts))  # noqa: S704 - drawn here from numbers; the label is escaped
