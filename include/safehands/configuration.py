@@ -37,6 +37,8 @@ _ELSEWHERE = """
   `make up`.
 - `SAFEHANDS_LOGINS`: `one` (default) or `roles`; read by `make up` and `make logins`, see
   [running it securely](security.md).
+- `SAFEHANDS_LOGIN_FILE`: under compose, the file with the password of the installation's own
+  account.
 - `SAFEHANDS_SOURCE_<NAME>`: the URL of a source database that `stations.yaml` declares, with
   `-` in its name as `_`; needed where the URL holds a password, and wins over the one there.
   Secret: read when it is needed.

@@ -39,6 +39,7 @@ __all__ = [
     "AUTH_MANAGER",
     "FAB",
     "HOST",
+    "LOGIN_FILE",
     "address",
     "airflow_home",
     "login_file",
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 HOST = "127.0.0.1"
+LOGIN_FILE = "SAFEHANDS_LOGIN_FILE"
+"""Under compose: the file that holds the password of the installation's own account."""
 AUTH_MANAGER = "AIRFLOW__CORE__AUTH_MANAGER"
 FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,17 @@ from safehands.settings import Settings
 from safehands_airflow import home
 from safehands_airflow.local import migrate_here, turned_away
 
-__all__ = ["Logins", "Role", "add", "load_logins", "main", "permissions_of", "start", "sync"]
+__all__ = [
+    "Logins",
+    "Role",
+    "add",
+    "load_logins",
+    "main",
+    "open_manager",
+    "permissions_of",
+    "start",
+    "sync",
+]
 
 _FILE = "logins.yaml"
 _SHORTEST_PASSWORD = 12
@@ -170,7 +181,7 @@ def start(manager: Any, logins: Logins, password: str) -> int:
 
 
 @contextmanager
-def _manager() -> Iterator[Any]:
+def open_manager() -> Iterator[Any]:
     """Open FAB's security manager; the environment is that of the installation's Airflow."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
@@ -179,22 +190,37 @@ def _manager() -> Iterator[Any]:
         yield builder.sm
 
 
+def _environment(settings: Settings) -> Mapping[str, str]:
+    """Return the environment of the installation's Airflow: under compose it is this one."""
+    if home.LOGIN_FILE in os.environ:
+        return dict(os.environ)
+    return home.prepare(settings, os.environ)
+
+
+def own_password(settings: Settings) -> str:
+    """Return the generated password of the installation's own account ``admin``."""
+    file = os.environ.get(home.LOGIN_FILE)
+    if file is None:
+        return home.password(settings)
+    return str(json.loads(Path(file).read_text(encoding="utf-8"))["admin"])
+
+
 def _run(settings: Settings, words: argparse.Namespace) -> list[str]:
     """Do one command and return what to tell."""
     logins = load_logins(settings.policy)
     if getattr(words, "password_file", None) or words.command in ("add", "password"):
         password = _typed(words.password_file)
         _check_password(password, words.name)
-    environment = home.prepare(settings, os.environ)
+    environment = _environment(settings)
     if environment.get(home.AUTH_MANAGER) != home.FAB:
         raise SetupProblem("airflow.logins_off")
     os.environ.update(environment)
-    logs = home.airflow_home(settings) / "logs"
+    logs = Path(environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"])
     logs.mkdir(mode=0o700, exist_ok=True)
     lang = settings.lang
-    with turned_away(logs / "logins.log"), _manager() as manager:
+    with turned_away(logs / "logins.log"), open_manager() as manager:
         if words.command in ("sync", "start"):
-            changed = start(manager, logins, home.password(settings))
+            changed = start(manager, logins, own_password(settings))
             return [say("airflow.logins_synced", lang, changed=changed)]
         if words.command == "list":
             users = sorted(manager.get_all_users(), key=lambda one: str(one.username))

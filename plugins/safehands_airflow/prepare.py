@@ -19,9 +19,10 @@ from safehands.errors import SafehandsError
 from safehands.installation import open_installation
 from safehands.settings import Settings
 from safehands.store import AUDITOR, passfile_line
+from safehands_airflow.home import AUTH_MANAGER, FAB
 from safehands_airflow.lineage import require_sieve
 
-__all__ = ["POOLS", "buckets", "main", "prepare_metadata", "prepare_vault"]
+__all__ = ["POOLS", "buckets", "main", "prepare_logins", "prepare_metadata", "prepare_vault"]
 
 POOLS = {"safehands_store": (2, "Shards that write to the store at the same time")}
 """Name, slots and description. The slots that somebody has changed since stay."""
@@ -39,6 +40,18 @@ def prepare_metadata() -> None:
     for name, (slots, text) in POOLS.items():
         if Pool.get_pool(name) is None:
             Pool.create_or_update_pool(name, slots, text, include_deferred=False)
+
+
+def prepare_logins(settings: Settings) -> None:
+    """Bring the roles of logins to policy and make the installation's own account.
+
+    Raises ``PolicyError``.
+    """
+    # Logins open Airflow's database through this module.
+    from safehands_airflow.logins import load_logins, open_manager, own_password, start
+
+    with open_manager() as manager:
+        start(manager, load_logins(settings.policy), own_password(settings))
 
 
 def prepare_vault(settings: Settings) -> None:
@@ -101,12 +114,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="safehands_airflow.prepare")
     parser.add_argument("side", choices=("metadata", "vault"))
     side = parser.parse_args(arguments).side
-    if side == "metadata":
-        prepare_metadata()
-        return 0
     settings = Settings.read(os.environ)
     try:
-        prepare_vault(settings)
+        if side == "metadata":
+            prepare_metadata()
+            if os.environ.get(AUTH_MANAGER) == FAB:
+                prepare_logins(settings)
+        else:
+            prepare_vault(settings)
     except SafehandsError as error:
         sys.stderr.write(f"✗ {error.say(settings.lang)}\n")
         return error.exit_code

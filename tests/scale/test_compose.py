@@ -16,6 +16,7 @@ from composed import PROJECT, compose
 from jsonschema import validators
 
 from safehands.settings import SECRETS, VARIABLES
+from safehands_airflow.home import LOGIN_FILE
 
 SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
 FILE = compose()
@@ -62,7 +63,7 @@ def test_every_variable_of_ours_is_one_that_settings_know() -> None:
     names = {n for s in SERVICES.values() for n in s.get("environment", {})}
     ours = {n for n in names if n.startswith("SAFEHANDS_")}
     assert ours
-    assert ours <= VARIABLES.keys() | SECRETS.keys()
+    assert ours <= VARIABLES.keys() | SECRETS.keys() | {LOGIN_FILE}
 
 
 def test_every_module_that_is_run_exists() -> None:
