@@ -22,7 +22,6 @@ from safehands import embedded
 from safehands.errors import PolicyError
 from safehands.settings import Settings
 from safehands_airflow import home, launcher
-from safehands_airflow.deciding import responder
 from safehands_airflow.logins import load_logins, permissions_of
 
 PASSWORD = "correct horse battery"
@@ -194,6 +193,8 @@ def test_a_file_of_roles_that_is_wrong_is_named(tmp_path: Path) -> None:
 
 def test_an_answer_counts_under_the_login_name() -> None:
     """With logins by role the id is a number of Airflow's database."""
+    from safehands_airflow.deciding import responder
+
     given = {"responded_by_user": {"id": "7", "name": "p.officer"}, "chosen_options": ["x"]}
     assert responder(given) == "p.officer"
     assert responder({"responded_by_user": None}) == ""
