@@ -161,6 +161,7 @@ def test_the_commands_import_no_airflow_before_it_is_set_up() -> None:
 def test_a_notice_replaces_the_one_of_an_earlier_try(tmp_path: Path) -> None:
     settings = Settings.read({}, home=str(tmp_path / "home"))
     notice = {"night": "2026-11-23", "step": "ingest", "shard": "owner-1: S1, S2", "at": "1"}
+    notice["dag"] = "nightly_governance"
     first = board.post(settings, {**notice, "airflow_run": "a"})
     assert board.post(settings, {**notice, "airflow_run": "b", "at": "2"}) == first
     assert first.stat().st_mode & 0o777 == 0o600
