@@ -23,7 +23,7 @@ from safehands.backup.manifest import Manifest
 from safehands.backup.repository import Repository
 from safehands.backup.upkeep import alone
 from safehands.certificates import certificate, keep_certificate
-from safehands.errors import SafehandsError
+from safehands.errors import BackupBroken, KeyProblem, LedgerBroken, SafehandsError
 from safehands.ledger import body_digest, canonical_json
 from safehands.restore.proving import Proof, Timer, known_newest, record_proof, try_out
 from safehands.restore.source import Kept, Source
@@ -69,7 +69,8 @@ def drill(
         # A backup or a prune that runs meanwhile would make a clean repository look unfinished.
         with alone(store):
             trial = _try(store, repository, business_date, now, timer)
-    except SafehandsError as problem:
+    except (BackupBroken, KeyProblem, LedgerBroken) as problem:
+        # A database that does not answer says nothing of the backup: that drill is done again.
         _record_failure(store, business_date, now, problem)
         journal.sequence(store, now)
         raise
