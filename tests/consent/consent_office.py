@@ -22,6 +22,7 @@ from safehands.notices import (
     publish,
     versions,
 )
+from safehands.notices.book import Sensitive
 from safehands.pipeline import Head
 from safehands.vault.access import OFFICER
 
@@ -39,12 +40,15 @@ class Office:
     book: ConsentBook
     people: dict[str, UUID]
 
-    def document(self, **changes: Any) -> dict[str, Any]:
+    def document(
+        self, sensitive: dict[str, Sensitive] | None = None, **changes: Any
+    ) -> dict[str, Any]:
         controller = (
             declared().controllers[0].model_copy(update={"contact": "0755-0000", **changes})
         )
         folder = self.inst.settings.policy
         notice = load_notice_book(folder, self.inst.policy)
+        notice = notice.model_copy(update={"sensitive": sensitive or notice.sensitive})
         return compose(self.inst.policy, self.book, notice, controller)
 
     def answer(self, kind: Any, phone: str = PHONES[0], **changes: Any) -> Answer:

@@ -21,6 +21,8 @@ from safehands.errors import BadInput
 from safehands.messages import say
 from safehands.night import SHANGHAI
 from safehands.notices import publish
+from safehands.notices.book import Sensitive
+from safehands.organisation.files import Words
 
 ASKED = Asked("marketing", "survey", 1, "autumn")
 HEAD = ["答卷编号", "您的手机号", "您是否同意", "提交时间", "喜欢的颜色"]
@@ -257,7 +259,9 @@ def test_a_sensitive_field_that_is_kept_asks_everybody_for_a_separate_consent(
     assert missing() == len(PHONES)
     keep("handover")
     assert missing() == len(PHONES)
-    publish(office.inst.store, office.document(), BUSINESS_DATE, "wang.li", NOW)
+    words = Words(zh="测试", en="a test")
+    document = office.document({"goods": Sensitive(necessity=words, impact=words)})
+    publish(office.inst.store, document, BUSINESS_DATE, "wang.li", NOW)
     said = at(2026, 11, 23)
     office.record(office.answer("granted", purpose="handover", at=said, notice=2, separate=True))
     assert missing() == len(PHONES) - 1
