@@ -83,7 +83,8 @@ def secrets() -> list[str]:
     ).stdout.split("\n")
     looked = [f for f in files if f and f not in ("requirements/lock.txt", BASELINE.name)]
     done = run("detect-secrets-hook", "--baseline", str(BASELINE), *looked)
-    if done.returncode == 0:
+    # 3: known findings stand on other lines now, and the baseline was brought up to date.
+    if done.returncode in (0, 3):
         return []
     lines = [line.strip() for line in done.stdout.splitlines() if line.startswith("Location:")]
     return [f"perhaps a secret: {line}" for line in lines] or ["the scan for secrets failed"]
