@@ -27,5 +27,5 @@ def test_the_night_becomes_files_of_every_owner(airflow: Any, inst: Installation
 
 def test_it_follows_whatever_changes_the_pages(bag: Any) -> None:
     condition = bag.dags["publish_dashboards"].timetable.asset_condition
-    names = {key.name for key, _ in condition.iter_assets()}
+    names = {asset.name for asset in condition.objects}
     assert names == {"report", "risk_assessment", "restore_drill"}

@@ -28,7 +28,7 @@ def test_an_asset_deal_is_played_to_its_certificate(tmp_path: Path) -> None:
         [certificate] = (folder / "asset_deal").rglob("certificate.json")
         verifier = verifier_from(None, folder / "asset_deal" / "ledger.pub")
         verify_file(certificate, verifier, "en")
-        [report] = (folder / "asset_deal").rglob("report.json")
+        report = certificate.parent / "report.json"
         identity = json.loads(report.read_text(encoding="utf-8"))["body"]["identity"]
         people = identity["subject"]
         assert people["held"] == sum(people["classes"].values()) > 1000

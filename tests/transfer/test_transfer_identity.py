@@ -17,6 +17,7 @@ from nights import NOW
 from safehands.handover.state import CLASSES
 from safehands.night import Night
 from safehands.store import Store
+from safehands.transfer.papers import bring
 from safehands.transfer.reconcile import held_by_class, totals
 
 Person = tuple[str, int, bool, bool]
@@ -47,6 +48,17 @@ def test_held_is_the_sum_of_the_classes_and_each_row_is_in_one_place(
     deal.path.unlink(missing_ok=True)
     _load(world, people, loose)
     deal.approved({PHONES[n]: person[0] for n, person in enumerate(people)})
+    # What is entrusted is deleted only once the handler has confirmed in writing.
+    bring(
+        world.store,
+        world.owner(),
+        deal.id,
+        "handler_confirmation",
+        "cd" * 32,
+        world.night.business_date,
+        "wang.li",
+        world.now,
+    )
     held = _census(world)
     made = deal.package()
     body = deal.receive()

@@ -21,9 +21,11 @@ OPENERS = {
     "pseudonymise.load": "compares a slip of a waiting parcel with what the file says",
     "pseudonymise.undated": "sees whether an undated row says anything new",
     "purge.actions": "masks what is past its time",
+    "rights.gather": "finds the rows in quarantine that show a name the person has or had",
     "store.digest": "compares two stores by a keyed digest",
     "transfer.known": "compares the name with that of the buyer's holder of the number",
     "transfer.readback": "compares what the buyer wrote with the package",
+    "transfer.receive_delta": "sees whether the seller corrected a record since it was packaged",
     "transfer.rows": "opens who moves, for the sealed package alone",
     "vault.contacts": "the bulk door: files for recipients and notices of incidents",
     "vault.correct": "puts a field right",
@@ -36,6 +38,10 @@ UPKEEP = {
     "transfer.cutover": "erases and restricts what the seller held",
     "transfer.evidence_bundle": "keeps the seller's proof of everybody who was listed",
     "transfer.receipt": "counts them in the identity",
+    "transfer.receive": "knows a restricted person again, so that they are not added anew",
+    "transfer.receive_delta": "the same, for what changed since the package",
+    "transfer.stocktake": "lists every parcel that waits, whoever it waits for",
+    "transfer.waiting": "counts the parcels that must be collected or returned first",
     "handover.opening": "counts who stays because they are stored only",
 }
 """Modules that see restricted people; rotation, erasure and restore are named by their packages."""
@@ -131,8 +137,12 @@ def test_only_the_door_gives_a_value_to_its_caller() -> None:
     assert shown.pop("vault.reveal") == ["Revealed"]
     assert shown.pop("vault.contacts") == ["dict[UUID, Record]"]
     assert shown.pop("vault.slips") == ["dict[UUID, dict[str, str]]"]
-    # The other door: whole tables, for the sealed package of a hand-over alone.
-    assert shown.pop("transfer.rows") == ["int", "dict[str, pa.Table]"]
+    # Everything about one person, for the answer to that person's own request.
+    assert shown.pop("rights.gather") == ["Held", "dict[UUID, list[WaitingRow]]"]
+    # Bodies of receipts: counts and digests, which are signed and kept.
+    assert set(shown.pop("transfer.receive_delta")) == {"dict[str, Any]"}
+    # The other door: whole tables for the sealed package of a hand-over, slips for its stock-take.
+    assert shown.pop("transfer.rows") == ["int", "dict[str, pa.Table]", "pa.Table"]
     assert {r for found in shown.values() for r in found} - harmless == set()
     # The one text is the store digest, in hex.
     assert [name for name, found in shown.items() if "str" in found] == ["store.digest"]
@@ -186,6 +196,6 @@ def _parents(name: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-def test_only_the_package_of_a_hand_over_reads_whole_tables() -> None:
+def test_only_what_a_hand_over_seals_and_lists_reads_whole_tables() -> None:
     wanted = {name for name, tree in modules() if "transfer.rows" in _imports(tree, lazy=True)}
-    assert wanted == {"transfer.package"}
+    assert wanted == {"transfer.package", "transfer.delta", "transfer.stocktake"}
