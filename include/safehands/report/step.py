@@ -188,7 +188,12 @@ def _keep_held(
     """Keep what each owner holds, for the dashboards; a later report of the day replaces it."""
     connection.execute(text(_NO_HELD), {"day": night.business_date})
     rows = [
-        {"day": night.business_date, "code": code, **row}
+        {
+            "day": night.business_date,
+            "code": code,
+            "keep": night.policy.keep_days(row["rule"]),
+            **row,
+        }
         for code, found in held.items()
         for row in found
     ]
@@ -199,8 +204,8 @@ def _keep_held(
 _ROLL_UP = "SELECT roll_up_quality(:day)"
 _NO_HELD = "DELETE FROM held_figure WHERE business_date = :day"
 _HELD = (
-    "INSERT INTO held_figure (controller_id, business_date, rule, held, oldest, overdue)"
-    " SELECT id, :day, :rule, :held, :oldest, :overdue FROM controller WHERE code = :code"
+    "INSERT INTO held_figure (controller_id, business_date, rule, held, oldest, overdue, keep_days)"
+    " SELECT id, :day, :rule, :held, :oldest, :overdue, :keep FROM controller WHERE code = :code"
 )
 _ASSESSMENT = (
     "INSERT INTO risk_assessment (business_date, controller_id, figures)"
