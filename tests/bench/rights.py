@@ -1,7 +1,8 @@
 """Seconds of requests: one access, one deletion, a thousand deletions, in a store of a chain.
 
 ``python tests/bench/rights.py --people 1000000 --parcels 10000000``. People and slips are sealed
-with real keys; parcels of a year lie in their months, ten a person. An access request is
+with real keys; parcels of a year lie in their months, ten a person; rows of thirty days wait in
+quarantine, and every request opens them. An access request is
 everything from the registered request to the encrypted answer on disk, in a warm process; under a
 passphrase age itself spends about a second of processor time on scrypt, on purpose. A deletion
 ends with the rows gone and the tombstone written; the epoch that follows is one a night, whatever
@@ -16,7 +17,7 @@ import os
 import platform
 import sys
 import tempfile
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import keys as base
 from safehands import embedded
+from safehands.daykeys import box_to_seal
 from safehands.installation import Installation, open_installation
 from safehands.rights.book import RightsBook, load_rights_book
 from safehands.rights.bulk import Run, bulk
@@ -42,6 +44,8 @@ from safehands.store.register import Owner
 _BY = "bench"
 _RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
 _MONTHS = 12
+_DAYS = 30
+_RULE = "parcels.arrived_at.unreadable"
 
 
 def main() -> None:
@@ -49,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=100_000)
     parser.add_argument("--parcels", type=int, default=1_000_000)
+    parser.add_argument("--quarantine", type=int, default=2_000, help="rows that wait")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--dir", default=None, help="where to work (default: the system's)")
     options = parser.parse_args()
@@ -62,6 +67,7 @@ def main() -> None:
         print(json.dumps(found))  # noqa: T201
         return
     size = f"{options.people:,} people, {options.parcels:,} parcels"
+    size += f", {options.quarantine:,} rows in quarantine"
     print(f"{size}, {platform.machine()}, {os.cpu_count()} cores")  # noqa: T201
     for name, seconds in found.items():
         print(f"  {name:<28} {seconds:>8.2f} s")  # noqa: T201
@@ -72,6 +78,7 @@ def _bench(settings: Settings, options: argparse.Namespace, folder: Path) -> dic
     try:
         begun = monotonic()
         owner, ids = _filled(inst, options.people, options.parcels)
+        _set_aside(inst, owner, options.quarantine, options.people)
         found = {"making the store": monotonic() - begun}
         book = load_rights_book(settings.policy)
         # The tenth has a slip that is only as long as one, and nothing to read.
@@ -108,6 +115,34 @@ def _filled(inst: Installation, people: int, parcels: int) -> tuple[Owner, list[
         connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.execute(text("VACUUM ANALYZE"))
     return owner, [UUID(bytes=one) for one in raw]
+
+
+def _set_aside(inst: Installation, owner: Owner, rows: int, people: int) -> None:
+    """Seal rows of the last thirty days as the night does; they show numbers of known people."""
+    values = {"c": owner.id, "s": owner.stations["S1"]}
+    with inst.store.begin(controller=owner.id) as connection:
+        batch = connection.execute(text(_BATCH), values).scalar_one()
+        for back in range(_DAYS):
+            day = base._DAY - timedelta(days=back)
+            numbers = range(back, rows, _DAYS)
+            plain = [
+                json.dumps(
+                    {
+                        "waybill": f"W{n:012d}",
+                        "receiver_name": "测试",
+                        "receiver_phone": f"139{n * 7 % people:08d}",
+                        "receiver_address": f"深圳市南山区试验路{n}号",
+                        "arrived_at": "2026-13-45 25:61",
+                    }
+                ).encode()
+                for n in numbers
+            ]
+            box = box_to_seal(inst.store.provider, _RULE, "S1", day.isoformat())
+            lines = [
+                {**values, "b": batch, "day": day, "row": n, "rule": _RULE, "sealed": sealed}
+                for n, sealed in zip(numbers, box.seal(plain), strict=True)
+            ]
+            connection.execute(text(_ASIDE), lines)
 
 
 def _access(
@@ -152,6 +187,16 @@ def _deletions(
     return monotonic() - begun
 
 
+_BATCH = (
+    "INSERT INTO batch (controller_id, station_id, file_digest, policy_digest, label, run,"
+    " business_date, state, facts) VALUES (:c, :s, repeat('0', 64), 'bench', 'bench', 'bench',"
+    " '2026-12-01', 'loaded', '{}') RETURNING id"
+)
+_ASIDE = (
+    "INSERT INTO quarantine (controller_id, batch_id, day, dataset, sheet, row_number, rule,"
+    " column_name, sealed) VALUES (:c, :b, :day, 'parcels', '', :row, :rule, 'arrived_at',"
+    " :sealed)"
+)
 _PARCELS = (
     "INSERT INTO parcel (controller_id, station_id, waybill, subject_id, arrived_at, collected_at,"
     " district, batch_id, carrier, status, weight_band, tags)"
