@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from safehands.commands.call import Call, json_option, leaf
-from safehands.messages import say
+from safehands.messages import LANGUAGES, say
 
 if TYPE_CHECKING:
     from safehands.installation import Installation
@@ -38,7 +38,7 @@ def command(lang: str) -> click.Command:
     # Names and reasons are asked for: others on the machine can read a command line.
     note = click.Option(["--note"], is_flag=True, help=say("cli.assess.option.note", lang))
     question = click.Argument(["question"], metavar="QUESTION")
-    choice = click.Argument(["choice"], type=int, metavar="CHOICE")
+    choice = click.Argument(["choice"], metavar="yes|no|1-4")
     answer = (number, question, choice, note)
     group.add_command(leaf("answer", lang, "cli.assess.answer", _answer, *answer))
     group.add_command(leaf("sign", lang, "cli.assess.sign", _sign, number))
@@ -72,7 +72,7 @@ def _start(call: Call, owner: str, occasion: str, scope: str) -> None:
     )
 
 
-def _answer(call: Call, number: str, question: str, choice: int, note: bool) -> None:
+def _answer(call: Call, number: str, question: str, choice: str, note: bool) -> None:
     from safehands import guard, pipia
 
     name = click.prompt(call.say("cli.assess.prompt.assessor"), err=True)
@@ -81,7 +81,7 @@ def _answer(call: Call, number: str, question: str, choice: int, note: bool) -> 
 
         def work() -> pipia.Opened:
             case = pipia.find(inst, number)
-            pipia.answer(inst, case, question, choice, name, words, call.day)
+            pipia.answer(inst, case, question, _level(choice), name, words, call.day)
             return pipia.look(inst, case, call.day)
 
         seen = guard.guarded("assess", work)
@@ -89,6 +89,19 @@ def _answer(call: Call, number: str, question: str, choice: int, note: bool) -> 
     drafts = sum(a.draft for a in seen.answers.values())
     stale = sum(a.stale for a in seen.answers.values())
     call.line(call.say("cli.assess.answered", question=question, drafts=drafts, stale=stale))
+
+
+def _level(choice: str) -> int:
+    """Return 0 for no, 1 for yes, a level as it is; anything else is -1, which nothing takes."""
+    words = {
+        say(f"pipia.page.{word}", lang): n
+        for n, word in enumerate(("no", "yes"))
+        for lang in LANGUAGES
+    }
+    written = choice.strip().lower()
+    if written in words:
+        return words[written]
+    return int(written) if written.isdecimal() else -1
 
 
 def _sign(call: Call, number: str) -> None:
