@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from safehands import journal
@@ -39,6 +40,8 @@ def verify_file(path: Path, verifier: VerifierKey, lang: str) -> str:
     except UnicodeDecodeError:
         raise LedgerBroken("verify.not_text", file=path.name) from None
     if content.lstrip().startswith("{"):
+        if not _enveloped(content):
+            raise LedgerBroken("verify.unsigned", file=path.name)
         evidence = verify_document(load_document(content), verifier)
         index, size = evidence.index, evidence.checkpoint.size
         return say(
@@ -46,6 +49,15 @@ def verify_file(path: Path, verifier: VerifierKey, lang: str) -> str:
         )
     checkpoint = open_checkpoint(content, verifier)
     return say("verify.checkpoint", lang, file=path.name, size=checkpoint.size)
+
+
+def _enveloped(content: str) -> bool:
+    """Say whether JSON has a signature at its top; what is no JSON at all is left to the check."""
+    try:
+        found = json.loads(content)
+    except ValueError:
+        return True
+    return "signature" in found
 
 
 def verify_installation(settings: Settings, clock: Clock, lang: str) -> str:
