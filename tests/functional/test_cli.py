@@ -128,3 +128,8 @@ def test_verify_checks_a_checkpoint_offline_and_refuses_a_changed_one(
     size = text.splitlines()[1]
     note.write_text(text.replace(f"\n{size}\n", f"\n{int(size) - 1}\n"), encoding="utf-8")
     assert isinstance(shell.run("verify", str(note), "--key", key).exception, LedgerBroken)
+    copy = tmp_path / "copy.json"
+    copy.write_text('{"people": 1.5}', encoding="utf-8")
+    refused = shell.run("verify", str(copy), "--key", key).exception
+    assert isinstance(refused, LedgerBroken)
+    assert "bears no signature" in refused.say("en")
