@@ -26,6 +26,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date",
+        examples=["2026-11-30"],
         title="日期 / Day",
         description="留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
         section="提醒 / What to look at",
@@ -42,7 +43,11 @@ PARAMS = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="提醒",
+    dag_display_name="提醒 · Alerts",
+    description=(
+        "每小时看一次，有事才说：邮件和群机器人。"
+        " Every hour: tells by e-mail and group robots what somebody should know; quiet otherwise."
+    ),
     doc_md=runbook("alerts"),
     tags=["safehands", "hourly"],
     params=PARAMS,

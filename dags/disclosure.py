@@ -27,7 +27,11 @@ EVERY_TASK = {
     # A file that waits for its approval does not keep another one waiting.
     max_active_runs=16,
     is_paused_upon_creation=False,
-    dag_display_name="对外提供",
+    dag_display_name="对外提供 · Disclosure",
+    description=(
+        "先计数，另一人批准后才打开、加密并登记。"
+        " Counts what would be given; once somebody else agreed, seals and registers it."
+    ),
     doc_md=runbook("disclosure"),
     tags=["safehands", "manual"],
     params=form(),

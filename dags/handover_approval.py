@@ -27,7 +27,8 @@ EVERY_TASK = {
     # A hand-over that waits for its approval does not keep another one waiting.
     max_active_runs=16,
     is_paused_upon_creation=False,
-    dag_display_name="移交批准",
+    dag_display_name="移交批准 · Hand-over approval",
+    description="转出方和接手方两个人分别批准。 Seller and buyer, two people, approve a hand-over.",
     doc_md=runbook("handover_approval"),
     tags=["safehands", "manual"],
     params=form(),

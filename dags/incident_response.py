@@ -28,7 +28,11 @@ EVERY_TASK = {
     # A second incident does not wait for the approval of the first.
     max_active_runs=16,
     is_paused_upon_creation=False,
-    dag_display_name="安全事件应对",
+    dag_display_name="安全事件应对 · Incident response",
+    description=(
+        "查明影响谁，起草通知，批准后补救；默认是演练。"
+        " Who is affected, drafts of notices, containment after approval; a drill by default."
+    ),
     doc_md=runbook("incident_response"),
     tags=["safehands", "manual", "yearly"],
     params=form(),

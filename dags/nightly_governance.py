@@ -37,6 +37,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date",
+        examples=["2026-11-30"],
         title="业务日期 / Business date",
         description="留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
         section=SECTION,
@@ -45,6 +46,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         maxLength=1024,
+        examples=["/srv/stations/landing"],
         title="导出文件夹 / Landing folder",
         description=(
             "运行 Airflow 的机器上的文件夹；留空表示配置的文件夹。"
@@ -61,7 +63,11 @@ PARAMS = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="每夜数据治理",
+    dag_display_name="每夜数据治理 · Nightly governance",
+    description=(
+        "各站导出的数据变成保险库、备份和报告。"
+        " Stations' exports become a governed store, a backup and a report."
+    ),
     doc_md=runbook("nightly"),
     tags=["safehands", "nightly"],
     params=PARAMS,

@@ -28,7 +28,11 @@ EVERY_TASK = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="发布数据看板",
+    dag_display_name="发布数据看板 · Publish dashboards",
+    description=(
+        "每位经营者的看板成为一个独立文件。"
+        " Each owner's dashboards as one file that needs nothing else."
+    ),
     doc_md=runbook("publish_dashboards"),
     tags=["safehands", "nightly"],
     default_args=EVERY_TASK,

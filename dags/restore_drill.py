@@ -26,6 +26,7 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date",
+        examples=["2026-11-30"],
         title="演练日期 / Date of the drill",
         description=(
             "写在证书上；留空表示运行当天（北京时间）。"
@@ -42,7 +43,11 @@ PARAMS = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="每周恢复演练",
+    dag_display_name="每周恢复演练 · Weekly restore drill",
+    description=(
+        "备份恢复到空库，比对并出具证书。"
+        " Restores the backup into an empty database, compares, certifies."
+    ),
     doc_md=runbook("restore_drill"),
     tags=["safehands", "weekly"],
     params=PARAMS,

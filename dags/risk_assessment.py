@@ -27,8 +27,9 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date",
+        examples=["2026-11-30"],
         title="评估日期 / Date of the assessment",
-        description="留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
+        description=("留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai."),
         section=SECTION,
     ),
     "full": Param(
@@ -52,7 +53,10 @@ PARAMS = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="风险评估",
+    dag_display_name="风险评估 · Risk assessment",
+    description=(
+        "规则和影响评估是否仍然成立？ Are the rules met and the impact assessments still true?"
+    ),
     doc_md=runbook("risk_assessment"),
     tags=["safehands", "monthly"],
     params=PARAMS,

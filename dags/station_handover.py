@@ -26,7 +26,10 @@ EVERY_TASK = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="驿站移交",
+    dag_display_name="驿站移交 · Station hand-over",
+    description=(
+        "从申请到告知客户；默认只演练。 From the request to telling people; a rehearsal by default."
+    ),
     doc_md=runbook("station_handover"),
     tags=["safehands", "manual"],
     params=form(),

@@ -43,7 +43,11 @@ PARAMS = {
     # A request that waits for its officer must not keep another one waiting.
     max_active_runs=16,
     is_paused_upon_creation=False,
-    dag_display_name="个人请求",
+    dag_display_name="个人请求 · Request of a person",
+    description=(
+        "查阅、更正、删除等：负责人决定后执行。"
+        " Access, correction, deletion: done as the officer decides."
+    ),
     doc_md=runbook("subject_request"),
     tags=["safehands", "manual"],
     params=PARAMS,

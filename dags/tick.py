@@ -28,8 +28,9 @@ PARAMS = {
         None,
         type=["null", "string"],
         format="date",
+        examples=["2026-11-30"],
         title="日期 / Day",
-        description="留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
+        description=("留空表示运行当天（北京时间）。 Empty: the day of the run in Asia/Shanghai."),
         section="推进 / What is due",
     ),
 }
@@ -40,7 +41,11 @@ PARAMS = {
     catchup=False,
     max_active_runs=1,
     is_paused_upon_creation=False,
-    dag_display_name="每日推进",
+    dag_display_name="每日推进 · Daily tick",
+    description=(
+        "到期的移交步骤、联系人、投诉和日志。"
+        " What is due in hand-overs, contacts, complaints and logs."
+    ),
     doc_md=runbook("tick"),
     tags=["safehands", "daily"],
     params=PARAMS,

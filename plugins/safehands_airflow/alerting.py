@@ -19,6 +19,7 @@ from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.night import SHANGHAI
 from safehands.settings import Settings
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class AlertOperator(BaseOperator):
     """
 
     ui_color = "#f3e3d3"
+    operator_extra_links = lead_to("overview")
 
     def execute(self, context: Context) -> dict[str, int]:
         """Open the installation, tell, close the installation."""

@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from safehands_airflow.deciding import opened, required, responder
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import business_date
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def form() -> dict[str, Param]:
         "handover": Param(
             None,
             type=["null", "string"],
+            examples=["0f8b1c2d-3e4f-4a5b-8c6d-7e8f9a0b1c2d"],
             title="移交编号 / Number of the hand-over",
             description="safehands handover status 可查。 See safehands handover status.",
             section=section,
@@ -64,6 +66,7 @@ def form() -> dict[str, Param]:
             None,
             type=["null", "string"],
             format="date",
+            examples=["2026-11-30"],
             title="日期 / Day",
             description="留空为当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
             section=section,
@@ -79,6 +82,7 @@ class LookOperator(BaseOperator):
     """
 
     ui_color = "#e6dcef"
+    operator_extra_links = lead_to("handovers")
 
     def __init__(self, *, work: Literal["look", "conclude"], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -96,6 +100,7 @@ class ApproveOperator(HITLOperator):
     """Ask one party; skipped for a closure's buyer, who is nobody."""
 
     ui_color = "#e6dcef"
+    operator_extra_links = lead_to("handovers")
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.settings import Settings
 from safehands_airflow.lineage import Traced
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class AssessOperator(Traced, BaseOperator):
     """
 
     ui_color = "#e6e0ef"
+    operator_extra_links = lead_to("risk")
 
     def __init__(self, *, work: Task, **kwargs: Any) -> None:
         super().__init__(**kwargs)

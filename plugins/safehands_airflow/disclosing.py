@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from safehands.errors import AccessRefused
 from safehands_airflow.deciding import check_decider, opened, required, responder
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import business_date
 
 if TYPE_CHECKING:
@@ -56,13 +57,21 @@ _BODY = """{% set p = ti.xcom_pull(task_ids='plan') or {} %}
 def form() -> dict[str, Param]:
     """Return the trigger form; a rehearsal is the default."""
     return {
-        "agreement": _text("协议代码", "Code of the agreement"),
-        "owner": _text("经营者代码", "Code of the owner"),
-        "by": _text("经办人工号", "Staff id of who prepares it; not who approves"),
-        "purpose": _text("目的，留空取协议的第一个目的", "Purpose; empty: the agreement's first"),
-        "since": _text("包裹到站起始日，留空为三十天前", "First day; empty: thirty days", "date"),
-        "until": _text("截止日，留空为当天", "Last day; empty: today", "date"),
-        "reason": _text("超过批量上限时的理由", "Reason, where there are more rows than the limit"),
+        "agreement": _text("协议代码", "Code of the agreement", "sf-claims"),
+        "owner": _text("经营者代码", "Code of the owner", "owner-1"),
+        "by": _text("经办人工号", "Staff id of who prepares it; not who approves", "wang.li"),
+        "purpose": _text(
+            "目的，留空取协议的第一个目的", "Purpose; empty: the agreement's first", "claims"
+        ),
+        "since": _text(
+            "包裹到站起始日，留空为三十天前", "First day; empty: thirty days", "2026-11-01", "date"
+        ),
+        "until": _text("截止日，留空为当天", "Last day; empty: today", "2026-11-30", "date"),
+        "reason": _text(
+            "超过批量上限时的理由",
+            "Reason, where there are more rows than the limit",
+            "季度理赔核对 quarterly claims",
+        ),
         "dry_run": Param(
             True,
             type="boolean",
@@ -71,7 +80,7 @@ def form() -> dict[str, Param]:
             section=_SECTION,
         ),
         "business_date": _text(
-            "业务日期，留空为当天", "Day of the disclosure; empty: today", "date"
+            "业务日期，留空为当天", "Day of the disclosure; empty: today", "2026-11-30", "date"
         ),
     }
 
@@ -83,6 +92,7 @@ class DiscloseOperator(BaseOperator):
     """
 
     ui_color = "#efe9dc"
+    operator_extra_links = lead_to("incidents")
 
     def __init__(self, *, work: Literal["plan", "give"], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -105,6 +115,7 @@ class AgreeOperator(HITLOperator):
     """
 
     ui_color = "#efe9dc"
+    operator_extra_links = lead_to("incidents")
 
     def __init__(self, *, params: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         # Airflow hands the DAG's own params to every operator; this form has none.
@@ -134,12 +145,12 @@ class AgreeOperator(HITLOperator):
         return {"approver": who}
 
 
-def _text(zh: str, en: str, form: str = "") -> Param:
+def _text(zh: str, en: str, example: str, form: str = "") -> Param:
     words: dict[str, Any] = {
         "title": f"{zh.split('，')[0]} / {en.split(';')[0]}",
         "description": f"{zh}。 {en}.",
     }
-    more: dict[str, Any] = {"format": form} if form else {}
+    more: dict[str, Any] = {"examples": [example], **({"format": form} if form else {})}
     return Param(None, type=["null", "string"], section=_SECTION, **words, **more)
 
 

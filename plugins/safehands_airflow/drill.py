@@ -17,6 +17,7 @@ from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.settings import Settings
 from safehands_airflow.lineage import Traced
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class DrillOperator(Traced, BaseOperator):
     """
 
     ui_color = "#dce6ef"
+    operator_extra_links = lead_to("backups")
 
     def __init__(self, *, work: Task, **kwargs: Any) -> None:
         super().__init__(**kwargs)

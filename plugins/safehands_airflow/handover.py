@@ -16,6 +16,7 @@ from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.handover.request import HandoverRequest
 from safehands.settings import Settings
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class HandoverOperator(BaseOperator):
     """
 
     ui_color = "#e6dcef"
+    operator_extra_links = lead_to("handovers")
 
     def __init__(self, *, work: Task, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -154,6 +156,9 @@ def _param(name: str) -> Param:
         schema = {"type": "string", "enum": list(get_args(field.annotation))}
     elif name == "effective_on":
         schema = {"type": ["null", "string"], "format": "date"}
+    # A digest's example is the command that makes it: told, but nothing to fill in.
+    if schema["type"] == ["null", "string"] and example and " " not in example:
+        schema["examples"] = [example]
     return Param(given, section=_section(name), **schema, **texts)
 
 

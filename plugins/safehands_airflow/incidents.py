@@ -19,6 +19,7 @@ from safehands.errors import AccessRefused, PolicyError, SafehandsError
 from safehands.organisation.files import read_yaml
 from safehands.settings import Settings
 from safehands_airflow.deciding import check_decider, opened, required, responder
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem, business_date
 
 if TYPE_CHECKING:
@@ -79,21 +80,42 @@ def form() -> dict[str, Param]:
             ),
             section=_WHAT,
         ),
-        "owner": _text("经营者代码，演练留空表示全部", "Owner's code; empty in a drill: all"),
+        "owner": _text(
+            "经营者代码，演练留空表示全部",
+            "Owner's code; empty in a drill: all",
+            examples=["owner-1"],
+        ),
         "kind": _text(told, "One of these", enum=[None, *kinds]),
-        "discovered": _text("发现时间，如 2026-11-24T08:30（北京时间）", "When it was discovered"),
-        "finder": _text("发现人的工号", "Staff id of who discovered it"),
-        "by": _text("处理人的工号，不能同时是批准人", "Staff id of who handles it"),
-        "began": _text("事件开始时间", "When it began", section=_REACH),
-        "ended": _text("事件结束时间", "When it ended", section=_REACH),
-        "systems": _texts("涉及系统", "Systems concerned"),
-        "stations": _texts("涉及站点代码，留空表示全部", "Codes of stations; empty: all"),
-        "batches": _texts("涉及批次编号", "Numbers of batches", kind="integer"),
-        "agreements": _texts("涉及接收方的协议代码", "Agreements with the recipients concerned"),
-        "staff": _texts("涉及人员工号", "Staff ids concerned"),
+        "discovered": _text(
+            "发现时间，如 2026-11-24T08:30（北京时间）",
+            "When it was discovered",
+            examples=["2026-11-24T08:30"],
+        ),
+        "finder": _text("发现人的工号", "Staff id of who discovered it", examples=["chen.fang"]),
+        "by": _text(
+            "处理人的工号，不能同时是批准人", "Staff id of who handles it", examples=["wang.li"]
+        ),
+        "began": _text(
+            "事件开始时间", "When it began", section=_REACH, examples=["2026-11-23T22:00"]
+        ),
+        "ended": _text(
+            "事件结束时间", "When it ended", section=_REACH, examples=["2026-11-24T01:00"]
+        ),
+        "systems": _texts("涉及系统", "Systems concerned", "station-pc"),
+        "stations": _texts("涉及站点代码，留空表示全部", "Codes of stations; empty: all", "S001"),
+        "batches": _texts("涉及批次编号", "Numbers of batches", "[12, 13]", kind="integer"),
+        "agreements": _texts(
+            "涉及接收方的协议代码", "Agreements with the recipients concerned", "sf-claims"
+        ),
+        "staff": _texts("涉及人员工号", "Staff ids concerned", "li.na"),
         "parcels": _flag("时间范围内的包裹", "Parcels that arrived within the time"),
         "everybody": _flag("全部人员", "Everybody who is held"),
-        "copied": _text("流出的备份的时间", "Moment of the backup that got away", section=_REACH),
+        "copied": _text(
+            "流出的备份的时间",
+            "Moment of the backup that got away",
+            section=_REACH,
+            examples=["2026-11-23T02:30"],
+        ),
     }
 
 
@@ -106,6 +128,7 @@ class IncidentOperator(BaseOperator):
     """
 
     ui_color = "#efdcdc"
+    operator_extra_links = lead_to("incidents")
 
     def __init__(self, *, work: Task, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -138,6 +161,7 @@ class WatchOperator(BaseOperator):
     """
 
     ui_color = "#efdcdc"
+    operator_extra_links = lead_to("incidents")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Open the installation, record the figures, close the installation."""
@@ -153,6 +177,7 @@ class ApproveOperator(HITLOperator):
     """
 
     ui_color = "#efdcdc"
+    operator_extra_links = lead_to("incidents")
 
     def __init__(self, *, params: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         # Airflow hands the DAG's own params to every operator; this form has its own.
@@ -212,10 +237,11 @@ def _text(zh: str, en: str, section: str = _WHAT, **schema: Any) -> Param:
     return Param(None, type=["null", "string"], section=section, **words, **schema)
 
 
-def _texts(zh: str, en: str, kind: str = "string") -> Param:
+def _texts(zh: str, en: str, example: str, kind: str = "string") -> Param:
+    # Proposals of a list would forbid every other word in Airflow's form: its example is told.
     words: dict[str, Any] = {
         "title": f"{zh.split('，')[0]} / {en.split(';')[0]}",
-        "description": f"{zh}。 {en}.",
+        "description": f"{zh}。 例：{example}。 {en}. E.g. {example}.",
     }
     return Param([], type="array", items={"type": kind}, section=_REACH, **words)
 

@@ -21,6 +21,7 @@ from safehands.errors import SafehandsError
 from safehands.messages import say
 from safehands.night import SHANGHAI
 from safehands_airflow.lineage import Traced
+from safehands_airflow.links import lead_to
 from safehands_airflow.places import settings_of
 
 if TYPE_CHECKING:
@@ -33,6 +34,16 @@ PLAN = "plan"
 
 _HEAD = "head"
 _LOG = logging.getLogger(__name__)
+
+_PAGES = {
+    "ingest": ("quality",),
+    "validate": ("quality",),
+    "purge": ("privacy",),
+    "backup": ("backups",),
+    "prove": ("backups",),
+    "report": ("overview", "risk"),
+}
+"""The pages that show what a step did; the overview shows it of every other."""
 
 _SHARD_STEPS = ("validate", "minimise", "pseudonymise")
 _WHOLE_STEPS = {
@@ -70,6 +81,7 @@ class StepOperator(Traced, BaseOperator):
         super().__init__(**kwargs)
         self.step = step
         self.record = record
+        self.operator_extra_links = lead_to(*_PAGES.get(step, ("overview",)))
 
     @property
     def traced_step(self) -> str:

@@ -11,6 +11,7 @@ from airflow.sdk import BaseOperator, Context
 from safehands import guard
 from safehands.errors import SafehandsError
 from safehands.settings import Settings
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem
 
 __all__ = ["PublishOperator"]
@@ -23,6 +24,7 @@ class PublishOperator(BaseOperator):
     """
 
     ui_color = "#dcefe6"
+    operator_extra_links = lead_to("overview")
 
     def execute(self, context: Context) -> dict[str, int]:
         """Open the installation, write, close the installation."""

@@ -21,6 +21,7 @@ from safehands.errors import AccessRefused
 from safehands.rights.book import load_rights_book
 from safehands.settings import Settings
 from safehands_airflow.deciding import check_decider, opened, responder
+from safehands_airflow.links import lead_to
 
 if TYPE_CHECKING:
     from safehands.installation import Installation
@@ -57,6 +58,7 @@ class RequestOperator(BaseOperator):
     """
 
     ui_color = "#dce6ef"
+    operator_extra_links = lead_to("requests")
 
     def __init__(self, *, work: Literal["look", "carry_out"], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,6 +87,7 @@ class DecideOperator(HITLOperator):
     """
 
     ui_color = "#dce6ef"
+    operator_extra_links = lead_to("requests")
 
     def __init__(self, *, params: Any = None, **kwargs: Any) -> None:  # noqa: ARG002
         # Airflow hands the DAG's own params to every operator; this form has its own.

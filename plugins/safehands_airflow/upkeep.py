@@ -15,6 +15,7 @@ from safehands.night import SHANGHAI
 from safehands.policy import load_policy
 from safehands.settings import Settings
 from safehands_airflow.home import airflow_home
+from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem
 
 __all__ = ["LogsOperator"]
@@ -28,6 +29,7 @@ class LogsOperator(BaseOperator):
     """
 
     ui_color = "#e8e8e8"
+    operator_extra_links = lead_to("overview")
 
     def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - as Airflow calls it
         """Do it and return how many files were cut and removed, and the oldest day that stays."""

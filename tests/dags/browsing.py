@@ -91,6 +91,12 @@ class Browser:
         self.page.locator("button[type=submit]").click()
         self.page.wait_for_url(re.compile(rf"^{re.escape(self.place)}/(?!auth)"))
 
+    def api(self, path: str) -> Any:
+        """Return what Airflow's REST API answers to whoever is logged in here."""
+        cookies = {c["name"]: c["value"] for c in self.page.context.cookies()}
+        headers = {"Authorization": f"Bearer {cookies['_token']}"}
+        return httpx.get(f"{self.place}/api/v2/{path}", headers=headers).json()
+
     def open(self, path: str) -> int:
         """Open one of our pages; return its status."""
         answer = self.page.goto(f"{self.place}/safehands/{path}")
@@ -118,6 +124,18 @@ class Browser:
             for one in found
             if one["impact"] in ("serious", "critical")
         ]
+
+    @contextmanager
+    def speaking(self, locale: str) -> Iterator[Page]:
+        """Open a page of the same login in a browser of another language."""
+        context = self._chromium.new_context(viewport=DESK_SIZE, locale=locale)
+        # The login, but not the language that Airflow remembers in the browser.
+        context.add_cookies(self._context.cookies())
+        context.set_default_timeout(60_000)
+        try:
+            yield context.new_page()
+        finally:
+            context.close()
 
     def close(self) -> None:
         """End the browser."""

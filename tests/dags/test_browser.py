@@ -12,7 +12,6 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import httpx
 import pytest
 from browsing import DESK_SIZE, PHONE_SIZE, Browser, api_server, browser, shots_folder
 from runs import NAME, OTHER, PHONE, run_dag, states
@@ -134,6 +133,52 @@ def test_our_page_inside_airflows_own_window(seen: Browser) -> None:
     seen.shot("inside-airflow")
 
 
+LEADS = {
+    "shard.validate": {"quality"},
+    "purge": {"privacy"},
+    "backup": {"backups"},
+    "report": {"overview", "risk"},
+    "verdict": {"overview"},
+}
+
+
+def test_tasks_lead_to_the_page_that_shows_their_result(seen: Browser) -> None:
+    [run, *_] = seen.api("dags/nightly_governance/dagRuns?state=success&limit=1")["dag_runs"]
+    tasks = f"dags/nightly_governance/dagRuns/{run['dag_run_id']}/taskInstances"
+    for task, pages in LEADS.items():
+        mapped = "?map_index=0" if task.startswith("shard.") else ""
+        found = seen.api(f"{tasks}/{task}/links{mapped}")["extra_links"]
+        assert set(found.values()) == {f"/safehands/{page}" for page in pages}, task
+    seen.size(DESK_SIZE)
+    task = f"dags/nightly_governance/runs/{run['dag_run_id']}/tasks/report"
+    seen.page.goto(f"{seen.place}/{task}/details")
+    button = seen.page.get_by_role("link", name="查看总览 · Overview")
+    button.wait_for()
+    seen.shot("task-links")
+    button.click()
+    seen.page.wait_for_url(f"{seen.place}/safehands/overview")
+    assert seen.page.locator("h1").inner_text() in HEADING["overview"]
+
+
+@pytest.mark.parametrize("locale", ["zh-CN", "en-US"])
+def test_the_list_of_dags_reads_like_a_menu(seen: Browser, bag: Any, locale: str) -> None:
+    with seen.speaking(locale) as page:
+        page.goto(f"{seen.place}/dags?limit=50")
+        for dag in bag.dags.values():
+            page.get_by_text(dag.dag_display_name).first.wait_for()
+        page.screenshot(path=seen.shots / f"menu-{locale}.png", full_page=True)
+        page.goto(f"{seen.place}/dags/station_handover")
+        page.get_by_role("button", name=re.compile("Trigger|触发")).first.click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_role("button", name=re.compile("1 Who hands over")).click()
+        field = dialog.locator("input[name=element_seller]")
+        field.wait_for()
+        # What is proposed can be chosen, and anything else can be typed.
+        assert dialog.locator("#list_seller option").count() == 1
+        field.fill("somebody-else")
+        page.screenshot(path=seen.shots / f"form-{locale}.png")
+
+
 def test_the_trigger_form_starts_a_run(seen: Browser, airflow: Any) -> None:
     seen.size(DESK_SIZE)
     seen.page.goto(f"{seen.place}/dags/nightly_governance")
@@ -172,7 +217,7 @@ def test_an_approval_is_given_in_the_browser(
 
 def _approve(airflow: Any, place: str, shots: Path, pressed: list[str]) -> None:
     with browser(airflow, place, shots) as seen:
-        task = _waiting(place, seen)
+        task = _waiting(seen)
         run = task["dag_run_id"]
         seen.page.goto(
             f"{place}/dags/subject_request/runs/{run}/tasks/{task['task_id']}/required_actions"
@@ -185,13 +230,11 @@ def _approve(airflow: Any, place: str, shots: Path, pressed: list[str]) -> None:
         pressed.append(GRANT)
 
 
-def _waiting(place: str, seen: Browser) -> dict[str, Any]:
+def _waiting(seen: Browser) -> dict[str, Any]:
     """Wait until a task asks, and three seconds more, as a person would take."""
-    path = "/api/v2/dags/subject_request/dagRuns/~/hitlDetails?response_received=false"
-    cookies = {c["name"]: c["value"] for c in seen.page.context.cookies()}
-    headers = {"Authorization": f"Bearer {cookies['_token']}"}
+    path = "dags/subject_request/dagRuns/~/hitlDetails?response_received=false"
     for _ in range(300):
-        found = httpx.get(f"{place}{path}", headers=headers).json()["hitl_details"]
+        found = seen.api(path)["hitl_details"]
         asking = [one["task_instance"] for one in found]
         if any(one["state"] == "awaiting_input" for one in asking):
             seen.page.wait_for_timeout(3000)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from safehands.dashboards import PAGES
 from safehands.handover.request import HandoverRequest
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
@@ -79,8 +80,10 @@ def test_bag_holds_exactly_the_known_dags(bag: Any) -> None:
 @pytest.mark.parametrize("name", sorted(IDS))
 def test_dag_is_described(bag: Any, name: str) -> None:
     dag = bag.dags[name]
-    assert "safehands" in dag.tags
-    assert any("\u4e00" <= letter <= "\u9fff" for letter in dag.dag_display_name)
+    assert dag.tags > {"safehands"}
+    for words in (dag.dag_display_name, dag.description):
+        assert bilingual(words), words
+    assert dag.owner == "safehands"
     # What waits for people may not block the next of its kind.
     assert dag.max_active_runs == (16 if name in WAITING else 1)
     assert dag.catchup is False
@@ -111,8 +114,36 @@ def test_form_speaks_both_languages(bag: Any, name: str) -> None:
     for key in params:
         param = params.get_param(key)
         for part in (param.schema["title"], param.description, param.schema["section"]):
-            assert any("\u4e00" <= letter <= "\u9fff" for letter in part), (key, part)
-            assert any(letter.isascii() and letter.isalpha() for letter in part), (key, part)
+            assert bilingual(part), (key, part)
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_every_field_shows_an_example_or_a_choice(bag: Any, name: str) -> None:
+    params = bag.dags[name].params
+    for key in params:
+        param = params.get_param(key)
+        schema = param.schema
+        told = "例：" in param.description and "E.g. " in param.description
+        chosen = "enum" in schema or schema["type"] == "boolean"
+        # What a field starts with is an example, too.
+        assert schema.get("examples") or told or chosen or param.value, key
+
+
+@pytest.mark.parametrize("name", sorted(IDS))
+def test_every_task_leads_to_the_page_that_shows_its_result(bag: Any, name: str) -> None:
+    for task in bag.dags[name].tasks:
+        links = task.operator_extra_links
+        assert links, task.task_id
+        # The task that starts runs of another DAG leads to them, by Airflow's own button.
+        if task.task_id != "ask":
+            assert {link.page for link in links} <= {page.name for page in PAGES}
+            assert all(bilingual(link.name) for link in links)
+
+
+def bilingual(words: str) -> bool:
+    return any("\u4e00" <= letter <= "\u9fff" for letter in words) and any(
+        letter.isascii() and letter.isalpha() for letter in words
+    )
 
 
 def test_dag_files_are_tables_of_contents() -> None:
