@@ -47,8 +47,8 @@ def _what(lang: str) -> tuple[click.Parameter, ...]:
     day = click.DateTime(["%Y-%m-%d"])
     return (
         click.Option(["--purpose"], default="", help=say("cli.share.option.purpose", lang)),
-        click.Option(["--since"], type=day, help=say("cli.share.option.since", lang)),
-        click.Option(["--until"], type=day, help=say("cli.share.option.until", lang)),
+        click.Option(["--from", "since"], type=day, help=say("cli.share.option.since", lang)),
+        click.Option(["--to", "until"], type=day, help=say("cli.share.option.until", lang)),
     )
 
 
