@@ -8,18 +8,15 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag
 
 from safehands_airflow.alerting import AlertOperator
 from safehands_airflow.assets import ASSESSMENT, DRILL, REPORT
-from safehands_airflow.notices import notify_failure
+from safehands_airflow.every_task import every_task
 from safehands_airflow.runbook import runbook
 
-EVERY_TASK = {
-    "owner": "safehands",
-    "retries": 3,
-    "retry_delay": timedelta(minutes=1),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(minutes=15),
-    "on_failure_callback": notify_failure,
-}
+EVERY_TASK = every_task(
+    retries=3,
+    first_retry=timedelta(minutes=1),
+    longest_retry=timedelta(minutes=10),
+    at_most=timedelta(minutes=15),
+)
 
 PARAMS = {
     "business_date": Param(

@@ -7,18 +7,14 @@ from datetime import timedelta
 from airflow.sdk import dag
 
 from safehands_airflow.disclosing import AgreeOperator, DiscloseOperator, form
-from safehands_airflow.notices import notify_failure
+from safehands_airflow.every_task import every_task
 from safehands_airflow.runbook import runbook
 
-EVERY_TASK = {
-    "owner": "safehands",
-    "retries": 2,
-    "retry_delay": timedelta(seconds=30),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=2),
-    "on_failure_callback": notify_failure,
-}
+EVERY_TASK = every_task(
+    first_retry=timedelta(seconds=30),
+    longest_retry=timedelta(minutes=10),
+    at_most=timedelta(hours=2),
+)
 
 
 @dag(

@@ -9,25 +9,23 @@ from airflow.sdk import CronTriggerTimetable, Param, TriggerRule, dag, task_grou
 
 from safehands_airflow.alerting import NIGHT_DEADLINE
 from safehands_airflow.assets import BACKUP, REPORT, STORE
-from safehands_airflow.notices import notify_failure
+from safehands_airflow.every_task import every_task
 from safehands_airflow.operators import PLAN, StepOperator
 from safehands_airflow.runbook import runbook
 
 SECTION = "今晚处理什么 / What to govern"
 LABEL = "{{ shard_label }}"
 
-EVERY_TASK = {
-    "owner": "safehands",
-    "retries": 3,
+EVERY_TASK = every_task(
+    retries=3,
     # Short at first: the usual reason is a worker that is gone, and the others are free.
-    "retry_delay": timedelta(seconds=5),
-    "retry_exponential_backoff": 6.0,
-    "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=2),
-    "on_failure_callback": notify_failure,
+    first_retry=timedelta(seconds=5),
+    longest_retry=timedelta(minutes=10),
+    growth=6.0,
+    at_most=timedelta(hours=2),
     # Depth first: a shard that has begun is finished before another one is begun.
-    "weight_rule": "upstream",
-}
+    weight_rule="upstream",
+)
 
 # However many workers there are, only so many shards write to the store at the same time.
 POOL_OF = {"pseudonymise": "safehands_store"}

@@ -8,18 +8,14 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, Param, dag
 
 from safehands_airflow.assessing import AssessOperator
 from safehands_airflow.assets import ASSESSMENT, REPORT
-from safehands_airflow.notices import notify_failure
+from safehands_airflow.every_task import every_task
 from safehands_airflow.runbook import runbook
 
-EVERY_TASK = {
-    "owner": "safehands",
-    "retries": 2,
-    "retry_delay": timedelta(minutes=2),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=10),
-    "execution_timeout": timedelta(hours=2),
-    "on_failure_callback": notify_failure,
-}
+EVERY_TASK = every_task(
+    first_retry=timedelta(minutes=2),
+    longest_retry=timedelta(minutes=10),
+    at_most=timedelta(hours=2),
+)
 
 SECTION = "评估 / The assessment"
 PARAMS = {

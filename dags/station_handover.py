@@ -6,19 +6,15 @@ from datetime import timedelta
 
 from airflow.sdk import dag
 
+from safehands_airflow.every_task import every_task
 from safehands_airflow.handover import HandoverOperator, form
-from safehands_airflow.notices import notify_failure
 from safehands_airflow.runbook import runbook
 
-EVERY_TASK = {
-    "owner": "safehands",
-    "retries": 2,
-    "retry_delay": timedelta(minutes=2),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=30),
-    "execution_timeout": timedelta(hours=6),
-    "on_failure_callback": notify_failure,
-}
+EVERY_TASK = every_task(
+    first_retry=timedelta(minutes=2),
+    longest_retry=timedelta(minutes=30),
+    at_most=timedelta(hours=6),
+)
 
 
 @dag(

@@ -7,21 +7,17 @@ from datetime import timedelta
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import CronTriggerTimetable, Param, dag
 
+from safehands_airflow.every_task import every_task
 from safehands_airflow.handover import HandoverOperator
 from safehands_airflow.incidents import WatchOperator
-from safehands_airflow.notices import notify_failure
 from safehands_airflow.runbook import runbook
 from safehands_airflow.upkeep import LogsOperator
 
-EVERY_TASK = {
-    "owner": "safehands",
-    "retries": 2,
-    "retry_delay": timedelta(minutes=2),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(minutes=30),
-    "execution_timeout": timedelta(hours=1),
-    "on_failure_callback": notify_failure,
-}
+EVERY_TASK = every_task(
+    first_retry=timedelta(minutes=2),
+    longest_retry=timedelta(minutes=30),
+    at_most=timedelta(hours=1),
+)
 
 PARAMS = {
     "business_date": Param(
