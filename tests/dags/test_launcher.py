@@ -16,6 +16,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 import pytest
 from rich.console import Console
+from sqlalchemy import create_engine, text
 
 from safehands import embedded
 from safehands.errors import SetupProblem
@@ -24,6 +25,7 @@ from safehands.settings import Settings
 from safehands_airflow import components, home, launcher
 from safehands_airflow.api import Api, health
 from safehands_airflow.remote import govern_remote
+from sinks import MailSink
 
 Land = Callable[..., Path]
 
@@ -107,10 +109,45 @@ def test_up_trigger_down(apart: Settings, land: Land) -> None:
     kind, state = assessment_after_the_night(port, password)
     assert (kind, state) == ("asset_triggered", "success")
 
+    assert "has not ended after four hours" in told_of_a_late_night(apart, port, password)
+
     launcher.down(apart)
     assert not launcher.is_up(apart)
     assert alive(running) == []
     assert launcher.down(apart) == say("airflow.was_down", "en")
+
+
+def told_of_a_late_night(settings: Settings, port: int, password: str) -> str:
+    """Start a night, let its four hours be over at once, and return the mail that comes.
+
+    Airflow's scheduler finds the missed deadline and its executor runs the callback.
+    """
+    metadata = home.prepare(settings, environment(port))["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    over = (
+        "UPDATE deadline SET deadline_time = now() - interval '1 second' WHERE dagrun_id ="
+        " (SELECT id FROM dag_run WHERE run_id = :run AND dag_id = 'nightly_governance')"
+    )
+    with MailSink() as sink:
+        url = (
+            f"mailto://127.0.0.1:{sink.port}?from=safehands@station.example"
+            "&to=office@station.example&mode=insecure"
+        )
+        office = f"office: {{url: '{url}', lang: en, kinds: [night_late]}}"
+        channels = f"version: 1\nchannels:\n  {office}\n"
+        settings.channels.write_text(channels, encoding="utf-8")
+        settings.channels.chmod(0o600)
+        run = Api(port, password).trigger("nightly_governance", {"business_date": "2026-11-24"})
+        engine = create_engine(metadata)
+        with engine.begin() as connection:
+            assert connection.execute(text(over), {"run": run}).rowcount == 1
+        engine.dispose()
+        deadline = time.monotonic() + 120
+        while not sink.mails and time.monotonic() < deadline:
+            time.sleep(0.5)
+        [mail] = sink.mails
+    body = mail.get_body(("plain", "html"))
+    assert body is not None
+    return str(body.get_content())
 
 
 def check_pages(port: int, password: str) -> None:
