@@ -85,7 +85,7 @@ def load_dag(dag: str) -> Any:
 def in_process(dag: Any) -> Any:
     """Return ``dag`` as ``dag.test()`` can run it: nobody watches deadlines there.
 
-    Airflow 3.3.2 fails to make such a run of a DAG with deadlines ("cannot adapt type dict").
+    Airflow 3.3.2 fails to end such a run of a DAG with deadlines (apache/airflow#73428).
     """
     dag.deadline = None
     return dag

@@ -56,7 +56,10 @@ class Asking:
         assert self.day is not None, "nothing is asked before the first night"
         values = {"day": self.day, "since": self.day - timedelta(days=NIGHTS), "owner": self.owner}
         used = {k: v for k, v in {**values, **more}.items() if f":{k}" in query}
-        return [dict(row) for row in self.connection.execute(text(query), used).mappings()]
+        found = self.connection.execute(text(query), used)
+        names = list(found.keys())
+        # Fetched at once: one by one costs a page of a thousand stations a third of its time.
+        return [dict(zip(names, row, strict=True)) for row in found.all()]
 
     def one(self, query: str, **more: Any) -> dict[str, Any]:
         """Return the one row of ``query``."""

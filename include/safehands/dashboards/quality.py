@@ -100,7 +100,7 @@ _FAILING = (
 _LAST_NIGHTS = (
     f"SELECT rule, business_date::text AS day, {SCORE} FROM quality_night"
     " WHERE business_date <= :day AND business_date > CAST(:day AS date) - CAST(:nights AS int)"
-    " GROUP BY 1, 2 ORDER BY 1, 2"
+    " GROUP BY rule, business_date ORDER BY rule, business_date"
 )
 _ABOUT = (
     "SELECT dataset, dimension, severity FROM quality_night WHERE rule = :rule"
@@ -109,7 +109,8 @@ _ABOUT = (
 _HISTORY = (
     "SELECT business_date::text AS day, sum(evaluated)::bigint AS evaluated,"
     " sum(failed)::bigint AS failed FROM quality_night WHERE rule = :rule"
-    " AND business_date > :since AND business_date <= :day GROUP BY 1 ORDER BY 1"
+    " AND business_date > :since AND business_date <= :day"
+    " GROUP BY business_date ORDER BY business_date"
 )
 _RULE_STATIONS = (
     "SELECT q.station, coalesce(s.name, '') AS name, sum(evaluated)::bigint AS evaluated,"
@@ -131,10 +132,12 @@ _WAITING = (
     "SELECT rule, dataset, count(*)::int AS count, min(day)::text AS oldest FROM quarantine"
     " GROUP BY 1, 2 ORDER BY 3 DESC, 1"
 )
+# Grouped before the names are looked up: there are far more rows than files.
 _PLACES = (
     "SELECT s.code AS station, b.label AS file, q.sheet, q.column_name AS column,"
-    " q.day::text AS day, count(*)::int AS rows,"
-    " (array_agg(q.row_number ORDER BY q.row_number))[1:12] AS shown"
-    " FROM quarantine q JOIN batch b ON b.id = q.batch_id JOIN station s ON s.id = b.station_id"
-    " WHERE q.rule = :rule GROUP BY 1, 2, 3, 4, 5 ORDER BY 5 DESC, 1, 2 LIMIT CAST(:shown AS int)"
+    " q.day::text AS day, q.rows, q.shown FROM (SELECT batch_id, sheet, column_name, day,"
+    " count(*)::int AS rows, (array_agg(row_number ORDER BY row_number))[1:12] AS shown"
+    " FROM quarantine WHERE rule = :rule GROUP BY batch_id, sheet, column_name, day) q"
+    " JOIN batch b ON b.id = q.batch_id JOIN station s ON s.id = b.station_id"
+    " ORDER BY q.day DESC, 1, 2, 3, 4 LIMIT CAST(:shown AS int)"
 )

@@ -111,3 +111,9 @@ COMMENT ON VIEW evidence_requests IS 'Requests of people as counts, with their c
 GRANT SELECT ON evidence_quality, evidence_rules, evidence_steps, evidence_files,
     evidence_quarantine, evidence_held, evidence_purges, evidence_risk, evidence_rulebook,
     evidence_backups, evidence_drills, evidence_handovers, evidence_requests TO safehands_auditor;
+
+-- A trend adds up what a hundred owners have per night and rule: from the index alone, without
+-- visiting the table's rows.
+DROP INDEX quality_night_day;
+CREATE INDEX quality_night_day ON quality_night (business_date, rule)
+    INCLUDE (controller_id, evaluated, failed);
