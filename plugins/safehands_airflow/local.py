@@ -22,6 +22,7 @@ from safehands.errors import SetupProblem
 from safehands.messages import say
 from safehands.settings import Settings
 from safehands_airflow import home
+from safehands_airflow.metadata import prepare_metadata
 from safehands_airflow.watch import TaskState, Watch
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "govern_here",
     "in_process",
     "load_dag",
-    "migrate_here",
     "task_states",
     "turned_away",
 ]
@@ -54,19 +54,12 @@ def govern_here(
     console.print(say("airflow.log", settings.lang, file=str(log)), style="dim", soft_wrap=True)
     os.environ.update(environment)
     with turned_away(log):
-        migrate_here()
+        prepare_metadata()
         loaded = load_dag(dag)
         last = end_what_was_killed(dag)
         with _watched(lambda: task_states(dag, last), Watch(console, settings.lang)):
             done = loaded.test(run_conf=dict(conf))
     return str(done.run_id), str(done.state.value), tuple(task_states(dag, last))
-
-
-def migrate_here() -> None:
-    """Bring Airflow's own database to the installed version, with the pools of the DAGs."""
-    from safehands_airflow.prepare import prepare_metadata
-
-    prepare_metadata()
 
 
 def load_dag(dag: str) -> Any:

@@ -28,7 +28,8 @@ from safehands.errors import PolicyError, SafehandsError, SetupProblem
 from safehands.messages import say
 from safehands.settings import Settings
 from safehands_airflow import home
-from safehands_airflow.local import migrate_here, turned_away
+from safehands_airflow.local import turned_away
+from safehands_airflow.metadata import prepare_metadata
 
 __all__ = [
     "Logins",
@@ -185,7 +186,7 @@ def open_manager() -> Iterator[Any]:
     """Open FAB's security manager; the environment is that of the installation's Airflow."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
-    migrate_here()
+    prepare_metadata()
     with get_application_builder() as builder:
         yield builder.sm
 

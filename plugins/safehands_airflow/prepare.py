@@ -20,26 +20,11 @@ from safehands.installation import open_installation
 from safehands.settings import Settings
 from safehands.store import AUDITOR, passfile_line
 from safehands_airflow.home import AUTH_MANAGER, FAB
-from safehands_airflow.lineage import require_sieve
+from safehands_airflow.metadata import prepare_metadata
 
-__all__ = ["POOLS", "buckets", "main", "prepare_logins", "prepare_metadata", "prepare_vault"]
-
-POOLS = {"safehands_store": (2, "Shards that write to the store at the same time")}
-"""Name, slots and description. The slots that somebody has changed since stay."""
+__all__ = ["buckets", "main", "prepare_logins", "prepare_vault"]
 
 _OBJECT_STORE = frozenset({"s3", "s3a"})
-
-
-def prepare_metadata() -> None:
-    """Migrate Airflow's database and make the pools that are missing. Raises ``SetupProblem``."""
-    require_sieve(os.environ)
-    from airflow.models.pool import Pool
-    from airflow.utils.db import upgradedb
-
-    upgradedb()
-    for name, (slots, text) in POOLS.items():
-        if Pool.get_pool(name) is None:
-            Pool.create_or_update_pool(name, slots, text, include_deferred=False)
 
 
 def prepare_logins(settings: Settings) -> None:
@@ -47,7 +32,7 @@ def prepare_logins(settings: Settings) -> None:
 
     Raises ``PolicyError``.
     """
-    # Logins open Airflow's database through this module.
+    # Airflow's models are there only once its settings are.
     from safehands_airflow.logins import load_logins, open_manager, own_password, start
 
     with open_manager() as manager:

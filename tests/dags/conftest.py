@@ -53,9 +53,9 @@ def airflow() -> Iterator[AirflowHome]:
     environment = home.prepare(settings, without_airflow())
     os.environ.clear()
     os.environ.update(environment)
-    from safehands_airflow.local import migrate_here
+    from safehands_airflow.metadata import prepare_metadata
 
-    migrate_here()
+    prepare_metadata()
     yield AirflowHome(settings, environment)
     os.environ.clear()
     os.environ.update(before)

@@ -25,9 +25,10 @@ def main(day: str, *nights: str) -> None:
     os.environ.update(home.prepare(settings, os.environ))
     from airflow.dag_processing.dagbag import DagBag
 
-    from safehands_airflow.local import in_process, migrate_here
+    from safehands_airflow.local import in_process
+    from safehands_airflow.metadata import prepare_metadata
 
-    migrate_here()
+    prepare_metadata()
     dag = in_process(DagBag(str(PROJECT / "dags")).dags["nightly_governance"])
     for task in dag.tasks:
         task.retries = 0
