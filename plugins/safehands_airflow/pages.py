@@ -14,6 +14,7 @@ from safehands.dashboards import DETAILS, WHOLE, style
 from safehands_airflow import desk, metering, verifying
 from safehands_airflow.seat import SAFE, Seat, reader
 from safehands_airflow.showing import shown
+from safehands_airflow.waiting import asked
 
 __all__ = ["ROUTERS", "app"]
 
@@ -39,7 +40,7 @@ def _add(page: str) -> None:
     somebody = Depends(reader(page))
 
     def whole(seat: Seat = somebody) -> Response:
-        return shown(seat)
+        return shown(seat, **asked(seat))
 
     app.get(f"/{page}")(whole)
     if page in DETAILS:

@@ -218,6 +218,16 @@ def test_an_approval_is_given_in_the_browser(
 def _approve(airflow: Any, place: str, shots: Path, pressed: list[str]) -> None:
     with browser(airflow, place, shots) as seen:
         task = _waiting(seen)
+        seen.open("overview?lang=en&theme=light")
+        asked = seen.page.locator(".todo li", has_text="wait in Airflow for somebody's answer")
+        assert asked.locator(".count").inner_text() == "1"
+        assert seen.faults() == []
+        seen.shot("overview-asked")
+        asked.get_by_role("link", name="Answer").click()
+        seen.page.wait_for_url(re.compile("/required_actions"))
+        # What Airflow's own list shows behind the button.
+        seen.page.get_by_text("decide").first.wait_for()
+        seen.shot("required-actions")
         run = task["dag_run_id"]
         seen.page.goto(
             f"{place}/dags/subject_request/runs/{run}/tasks/{task['task_id']}/required_actions"

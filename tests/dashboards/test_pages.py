@@ -93,6 +93,13 @@ def test_sums_follow_a_night_that_is_reported_again(store: Store, books: Books) 
     assert "Every rule passed." in page(store, books, "quality", "en")
 
 
+def test_nothing_asked_lately_is_said_in_words(store: Store, books: Books) -> None:
+    filled(store)
+    shown = page(store, books, "privacy", "en")
+    assert "None in the last 90 days." in shown
+    assert "Last 90 days:" not in shown
+
+
 def test_every_role_starts_at_the_overview() -> None:
     assert all(visible({role})[0] == "overview" for role in ROLES)
     assert visible(()) == ()
