@@ -38,6 +38,7 @@ from safehands.datasets import Handoff, Shard, SourceFile
 from safehands.installation import open_installation
 from safehands.keys import RunKey
 from safehands.night import Night
+from safehands.purge.months import settle_load
 from safehands.settings import Settings
 
 FIRST_PHONE = 13_800_000_000
@@ -67,6 +68,7 @@ def _bench(parcels: int, people: int, home: Path) -> dict[str, Any]:
     night = Night("bench", BUSINESS_DATE, settings, inst.policy, RunKey("t", b"k" * 32))
     world = World(inst.store, night, NOW)
     seconds = {"(fill the seller)": _timed(lambda: _fill(world, parcels, people))}
+    settle_load(world.store)
     deal = deal_of(world, home / "package.age")
     _approve(deal)
     before = _tokens(deal, "A")

@@ -25,6 +25,7 @@ from safehands.store.bulk import (
     by_width,
     copy_in,
     copy_out,
+    read_out,
     uuids,
 )
 
@@ -81,6 +82,9 @@ def test_what_goes_in_comes_out(raw: Any, rows: list[tuple[Any, ...]]) -> None:
     found = copy_out(raw, "SELECT a, b, c, d, e FROM t ORDER BY n", KINDS)
     for (_, given_values), values in zip(columns(rows), found, strict=True):
         assert values.tolist() == given_values.tolist()
+    whole = read_out(raw, "SELECT a, b, c, d, e, n FROM t", (*KINDS, "i4"))
+    back = np.argsort(whole[-1])
+    assert [one[back].tolist() for one in whole[:-1]] == [one.tolist() for one in found]
 
 
 def test_the_database_reads_the_same_values(raw: Any) -> None:

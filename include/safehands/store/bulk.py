@@ -22,6 +22,7 @@ __all__ = [
     "by_width",
     "copy_in",
     "copy_out",
+    "read_out",
     "uuids",
 ]
 
@@ -70,6 +71,21 @@ def copy_out(connection: Connection, query: str, kinds: Sequence[Kind]) -> list[
     return [_native(kind, table[f"v{i}"]) for i, kind in enumerate(kinds)]
 
 
+def read_out(connection: Connection, query: str, kinds: Sequence[Kind]) -> list[npt.NDArray[Any]]:
+    """Read like :func:`copy_out`, but all rows as one value: a third of the time.
+
+    The driver is asked once instead of once a row. For some hundred thousand rows at a time: a
+    value of PostgreSQL's holds 1 GB, and each side keeps it whole. The order of rows is not kept.
+    """
+    # record_send: a field count, then per field its type, a length and the big-endian value.
+    layout = _layout([_WIDTH[kind] for kind in kinds], head=">i4", typed=True)
+    rows = f"SELECT string_agg(record_send(r), '') FROM ({query}) r"
+    cursor: Any = connection.cursor(binary=True)
+    raw = cursor.execute(rows.encode()).fetchone()[0] or b""
+    table = np.frombuffer(raw, dtype=layout)
+    return [_native(kind, table[f"v{i}"]) for i, kind in enumerate(kinds)]
+
+
 def uuids(values: Sequence[bytes]) -> npt.NDArray[Any]:
     """Return 16-byte values as a ``V16`` array."""
     return np.frombuffer(b"".join(values), dtype="V16")
@@ -88,9 +104,10 @@ def _width(kind: Kind, values: npt.NDArray[Any]) -> str:
     return f"V{values.dtype.itemsize}" if kind == "bytes" else _WIDTH[kind]
 
 
-def _layout(widths: Sequence[str]) -> np.dtype[Any]:
-    fields: list[tuple[str, str]] = [("n", ">i2")]
+def _layout(widths: Sequence[str], head: str = ">i2", *, typed: bool = False) -> np.dtype[Any]:
+    fields: list[tuple[str, str]] = [("n", head)]
     for i, width in enumerate(widths):
+        fields += [(f"t{i}", ">i4")] if typed else []
         fields += [(f"l{i}", ">i4"), (f"v{i}", width)]
     return np.dtype(fields)
 

@@ -148,7 +148,7 @@ def _changed(
     whole = dict.fromkeys(TABLES, 0)
     parts = gather(connection, seen, part_parcels)
     for part in range(parts):
-        tables = read_part(connection, seen, part, parts)
+        tables = read_part(connection, seen, part)
         prints.add(tables)
         chosen = {name: last.changed(name, tables[name]) for name in TABLES}
         gathered.add(_whose(tables, chosen))

@@ -11,12 +11,13 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import Connection, text
 
 from safehands.keys import KeyRing
 from safehands.pseudonymise.parcels import micros
 from safehands.store import driver
-from safehands.store.bulk import EPOCH_SHIFT, INFINITY, NOBODY, copy_in, uuids
+from safehands.store.bulk import INFINITY, NOBODY, by_width, copy_in, uuids
 from safehands.transfer.known import People
 from safehands.transfer.temporary import fresh
 
@@ -95,7 +96,7 @@ def _parcels(
     stations = table["station"].combine_chunks()
     codes = np.array([batch.stations.get(c, 0) for c in stations.dictionary.to_pylist()])
     kept = table.filter(pa.array(inside))
-    waybills = uuids([tokens.get(name, name) for name in _names(kept["waybill"])])
+    waybills = _renamed(kept["waybill"], tokens)
     order = np.argsort(waybills.view(">u8").reshape(-1, 2)[:, 0], kind="stable")
     columns: list[tuple[Any, Array]] = [
         ("uuid", waybills),
@@ -110,6 +111,17 @@ def _parcels(
     values = {"controller": batch.controller, "batch": batch.number}
     new = connection.execute(text(_INSERT_PARCEL), values).rowcount
     return _counted(len(table), int(inside.sum()), new)
+
+
+def _renamed(names: Any, tokens: Mapping[bytes, bytes]) -> Array:
+    """Return names with the buyer's own tokens in the place of those that have one."""
+    column = names.combine_chunks()
+    if not len(column):
+        return np.empty(0, "V16")
+    known = pa.array(list(tokens), column.type)
+    own = pa.array(list(tokens.values()), column.type)
+    whole = pc.coalesce(own.take(pc.index_in(column, value_set=known)), column)
+    return np.frombuffer(whole.buffers()[1], dtype="V16", offset=16 * whole.offset)[: len(whole)]
 
 
 def _counted(sent: int, inside: int, new: int) -> Counts:
@@ -129,15 +141,19 @@ def _custody(
     owners = [NOBODY if row["person"] is None else ids[row["person"]] for row in rows]
     keys = _salts(connection, ring, batch, names, owners)
     sealed = ring.seal("custody", names, keys, [_slip(row) for row in rows])
-    raw = driver(connection)
-    fresh(raw, "incoming_custody", _INCOMING_CUSTODY)
     times = micros(table["arrived_at"], 0).tolist()
     arrived = dict(zip(_names(table["waybill"]), times, strict=True))
-    with raw.cursor().copy("COPY incoming_custody FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(["uuid", "uuid", "int8", "bytea"])
-        for row, name, owner, blob in zip(rows, names, owners, sealed, strict=True):
-            at = arrived[row["waybill"]] - EPOCH_SHIFT
-            copy.write_row((UUID(bytes=name), UUID(bytes=owner), at, blob))
+    at = np.array([arrived[row["waybill"]] for row in rows], dtype=np.int64)
+    raw, slips, people = driver(connection), uuids(names), uuids(owners)
+    fresh(raw, "incoming_custody", _INCOMING_CUSTODY)
+    for place, blobs in by_width(sealed):
+        columns: list[tuple[Any, Array]] = [
+            ("uuid", slips[place]),
+            ("uuid", people[place]),
+            ("ts", at[place]),
+            ("bytes", blobs),
+        ]
+        copy_in(raw, "incoming_custody", columns)
     new = connection.execute(text(_INSERT_CUSTODY), {"controller": batch.controller}).rowcount
     return _counted(len(table), len(rows), new)
 
@@ -182,18 +198,32 @@ def _preferences(
 def _consents(
     connection: Connection, table: pa.Table, ids: Mapping[bytes, bytes], batch: Batch
 ) -> Counts:
-    rows = [row for row in table.to_pylist() if row["person"] in ids]
+    who, inside = _ids(table["person"], ids)
+    inside &= table["person"].is_valid().to_numpy()
+    kept = table.filter(pa.array(inside))
     raw = driver(connection)
     fresh(raw, "incoming_consent", _INCOMING_CONSENT)
-    with raw.cursor().copy("COPY incoming_consent FROM STDIN (FORMAT binary)") as copy:
-        copy.set_types(["uuid", "text", "bool", "int4", "text", "timestamptz"])
-        for row in rows:
-            who = UUID(bytes=ids[row["person"]])
-            given = (row[name] for name in ("purpose", "separate", "notice", "campaign", "at"))
-            copy.write_row((who, *given))
+    purposes, purpose = _coded(kept["purpose"])
+    campaigns, campaign = _coded(kept["campaign"])
+    columns: list[tuple[Any, Array]] = [
+        ("uuid", who[inside]),
+        ("i4", purpose),
+        ("i2", kept["separate"].cast(pa.int16()).to_numpy()),
+        ("i4", kept["notice"].to_numpy()),
+        ("i4", campaign),
+        ("ts", micros(kept["at"], 0)),
+    ]
+    copy_in(raw, "incoming_consent", columns)
     values = {"controller": batch.controller, "source": batch.source}
+    values |= {"purposes": purposes, "campaigns": campaigns}
     new = connection.execute(text(_INSERT_CONSENT), values).rowcount
-    return _counted(len(table), len(rows), new)
+    return _counted(len(table), int(inside.sum()), new)
+
+
+def _coded(column: Any) -> tuple[list[str], Array]:
+    """Return the few texts of a column, and the place of each row's among them, from 1."""
+    known = column.combine_chunks().dictionary_encode()
+    return known.dictionary.to_pylist(), known.indices.to_numpy() + 1
 
 
 _SMALL = ("carrier", "status", "weight_band", "tags")
@@ -210,11 +240,10 @@ _INSERT_PARCEL = (
     " nullif(collected_at, 'infinity'), district, :batch, carrier, status, weight_band, tags"
     " FROM incoming_parcel ON CONFLICT DO NOTHING"
 )
-_INCOMING_CUSTODY = "waybill uuid, subject_id uuid, arrived int8, sealed bytea"
+_INCOMING_CUSTODY = "waybill uuid, subject_id uuid, arrived_at timestamptz, sealed bytea"
 _INSERT_CUSTODY = (
     "INSERT INTO custody (controller_id, waybill, subject_id, arrived_at, sealed)"
-    f" SELECT :controller, waybill, nullif(subject_id, {_NIL}),"
-    " timestamptz '2000-01-01 00:00:00+00' + arrived * interval '1 microsecond', sealed"
+    f" SELECT :controller, waybill, nullif(subject_id, {_NIL}), arrived_at, sealed"
     " FROM incoming_custody ON CONFLICT DO NOTHING"
 )
 _WRAPPED = (
@@ -234,14 +263,16 @@ _INSERT_PREFERENCE = (
     " FROM incoming_wish ON CONFLICT DO NOTHING"
 )
 _INCOMING_CONSENT = (
-    "subject_id uuid, purpose text, separate bool, notice int, campaign text, at timestamptz"
+    "subject_id uuid, purpose int, separate int2, notice int, campaign int, at timestamptz"
 )
 # The terms are the seller's, so this is no consent to a purpose of the buyer's own.
 _INSERT_CONSENT = (
     "INSERT INTO consent_event (controller_id, subject_id, kind, purpose, separate, notice, terms,"
     " channel, evidence, guardian, campaign, at, recorded_at, by_whom, source)"
     " SELECT :controller, subject_id, 'granted', purpose, separate, notice, :source, 'handover',"
-    " :source, '', campaign, at, at, 'handover', :source FROM incoming_consent i"
+    " :source, '', campaign, at, at, 'handover', :source FROM (SELECT subject_id,"
+    " (CAST(:purposes AS text[]))[purpose] AS purpose, separate = 1 AS separate, notice,"
+    " (CAST(:campaigns AS text[]))[campaign] AS campaign, at FROM incoming_consent) i"
     " WHERE NOT EXISTS (SELECT FROM consent_event e WHERE e.controller_id = :controller"
     " AND e.source = :source AND e.subject_id = i.subject_id AND e.purpose = i.purpose"
     " AND e.at = i.at)"

@@ -57,8 +57,7 @@ def of_package(
     found = state.load(connection, handover)
     allowed = movable(connection, handover, found.mode, _until(connection, handover))
     packed = tables["person"]["person"].combine_chunks()
-    with_basis = _in(names, packed, allowed["basis"])
-    answered = _in(names, packed, allowed["answered"])
+    with_basis, answered = _in(names, packed, allowed["basis"], allowed["answered"])
     asks = found.mode == "asset_deal"
     day = now.astimezone(SHANGHAI).date()
     counts = {
@@ -110,10 +109,12 @@ def of_cut(
     return left
 
 
-def _in(names: PairKey, packed: pa.Array, who: set[UUID]) -> int:
-    """Return how many of the package's names are names of ``who``."""
-    known = names.names("person", [one.bytes for one in who]).tolist()
-    return int(pc.sum(pc.is_in(packed, pa.array(known, packed.type))).as_py() or 0)
+def _in(names: PairKey, packed: pa.Array, *groups: set[UUID]) -> list[int]:
+    """Return for each group how many of the package's names are names of its people."""
+    everybody = list(set().union(*groups))
+    known = names.names("person", [one.bytes for one in everybody]).tolist()
+    inside = pc.index_in(packed, pa.array(known, packed.type)).drop_null().to_pylist()
+    return [sum(everybody[i] in group for i in inside) for group in groups]
 
 
 def _dormant(tables: Mapping[str, pa.Table], since: date) -> int:
@@ -155,7 +156,7 @@ def _record(
 
 _RESIDUE = (
     "SELECT count(*) FROM parcel p WHERE p.station_id = ANY (:stations)"
-    f" AND {PARCELS_ENTRUSTED.format('p', ':id')}"
+    f" AND {PARCELS_ENTRUSTED.format(':id')}"
     " AND coalesce((SELECT l.class FROM handover_subject l WHERE l.handover_id = :id"
     " AND l.subject_id = p.subject_id), '') NOT IN ('kept_by_law', 'restricted')"
     " AND NOT EXISTS (SELECT FROM legal_hold l WHERE l.controller_id = p.controller_id"

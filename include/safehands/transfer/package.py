@@ -116,7 +116,7 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
         gathered, prints = Gathered(), Prints()
         parts = gather(connection, seen, order.part_parcels)
         for part in range(parts):
-            tables = read_part(connection, seen, part, parts)
+            tables = read_part(connection, seen, part)
             gathered.add(tables)
             prints.add(tables)
         files = gathered.files()

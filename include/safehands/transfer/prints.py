@@ -62,7 +62,9 @@ class Prints:
     def sealed(self, recipient: str) -> bytes:
         """Return all of them, sealed to an age recipient of the seller's."""
         sink = io.BytesIO()
-        pq.write_table(pa.concat_tables([_SCHEMA.empty_table(), *self._parts]), sink)
+        whole = pa.concat_tables([_SCHEMA.empty_table(), *self._parts])
+        # Keys and fingerprints look random: nothing would be gained by packing them.
+        pq.write_table(whole, sink, compression="none", use_dictionary=False)
         return age.encrypt(sink.getvalue(), [recipient])
 
 
@@ -156,16 +158,27 @@ def _words(column: Any) -> list[Array]:
         place = joined.indices.fill_null(0).to_numpy(zero_copy_only=False)
         return [words[place] if len(words) else np.zeros(len(joined), np.uint64)]
     if pa.types.is_fixed_size_binary(kind):
-        empty = b"\0" * kind.byte_width
-        raw = b"".join(empty if one is None else one for one in joined.to_pylist())
-        pairs = np.frombuffer(raw, dtype=np.uint64).reshape(-1, kind.byte_width // 8)
+        pairs = _fixed(joined)
         return [np.ascontiguousarray(pairs[:, i]) for i in range(pairs.shape[1])]
     if pa.types.is_string(kind):
-        return [_texts(joined.to_pylist())]
+        return _words(joined.dictionary_encode("encode"))
     whole = joined.cast(pa.int64()) if not pa.types.is_boolean(kind) else joined.cast(pa.int8())
     missing = joined.is_null().to_numpy(zero_copy_only=False)
     numbers = whole.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     return [numbers.view(np.uint64), missing.astype(np.uint64)]
+
+
+def _fixed(column: pa.Array) -> Array:
+    """Return fixed-width bytes as rows of 64-bit words; nothing is all zeros."""
+    width = column.type.byte_width // 8
+    if not len(column):
+        return np.empty((0, width), np.uint64)
+    whole = np.frombuffer(column.buffers()[1], dtype=np.uint64).reshape(-1, width)
+    pairs = whole[column.offset : column.offset + len(column)]
+    if column.null_count:
+        there = column.is_valid().to_numpy(zero_copy_only=False)
+        pairs = np.where(there[:, None], pairs, np.uint64(0))
+    return pairs
 
 
 def _texts(values: list[str | None]) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from uuid import UUID
 
 from sqlalchemy import Connection, text
 
@@ -21,8 +20,7 @@ def check_people(connection: Connection, ring: KeyRing, people: People, plain: l
     Raises ``HandoverRefused`` with the number of people that differ.
     """
     wanted = {people.ids[i]: plain[i] for i in people.new}
-    values = {"who": [UUID(bytes=one) for one in wanted]}
-    rows = connection.execute(text(_PEOPLE), values).all()
+    rows = connection.execute(text(_PEOPLE)).all()
     ids = [row[0].bytes for row in rows]
     secrets = ring.unwrap_salts(ids, [row[1] for row in rows])
     found = ring.unseal("person", ids, [s[:16] for s in secrets], [row[2] for row in rows])
@@ -47,8 +45,8 @@ def check_rows(
 
 
 _PEOPLE = (
-    "SELECT subject_id, wrapped_salt, sealed FROM subject"
-    " WHERE controller_id = bound_controller() AND subject_id = ANY(:who)"
+    "SELECT subject_id, s.wrapped_salt, s.sealed FROM incoming_person JOIN subject s"
+    " USING (subject_id) WHERE s.controller_id = bound_controller()"
 )
 _NIL = "'00000000-0000-0000-0000-000000000000'"
 _SAME = {

@@ -23,7 +23,7 @@ from safehands.keys import KeyRing
 from safehands.keys.pairing import PairKey
 from safehands.masking import mask_name
 from safehands.store import driver
-from safehands.store.bulk import INFINITY, NOBODY, copy_out
+from safehands.store.bulk import INFINITY, NOBODY, read_out
 from safehands.transfer.contents import SCHEMAS
 from safehands.transfer.reconcile import PARCELS_ENTRUSTED, SLIP_STAYS
 
@@ -57,17 +57,15 @@ class Seen:
 
 def gather(connection: Connection, seen: Seen, parcels: int = PART_PARCELS) -> int:
     """List who moves, each in one part; return how many parts there are (1 to 256)."""
-    waiting = int(connection.execute(text(_PARCEL_COUNT), seen.values).scalar_one())
-    parts = min(max(1, -(-waiting // parcels)), 256)
-    connection.execute(text(_MOVING), {**seen.values, "parts": parts})
-    connection.execute(text("CREATE INDEX ON moving (subject_id)"))
-    connection.execute(text("ANALYZE moving"))
+    held = int(connection.execute(text(_PARCEL_COUNT), seen.values).scalar_one())
+    parts = min(max(1, -(-held // parcels)), 256)
+    _list(connection, seen, parts)
     return parts
 
 
-def read_part(connection: Connection, seen: Seen, part: int, parts: int) -> dict[str, pa.Table]:
+def read_part(connection: Connection, seen: Seen, part: int) -> dict[str, pa.Table]:
     """Return the tables of one part of :func:`gather`; everything under its new name."""
-    at = _Part(seen, part, parts)
+    at = _Part(seen, part)
     return {
         "person": _people(connection, at),
         "parcel": _parcels(connection, at),
@@ -77,16 +75,25 @@ def read_part(connection: Connection, seen: Seen, part: int, parts: int) -> dict
     }
 
 
-def read_slips(connection: Connection, seen: Seen, part: int, parts: int) -> pa.Table:
-    """Return what waits at the counter, of one part of :func:`gather`, and nothing else."""
-    return _custody(connection, _Part(seen, part, parts))
+def read_slips(connection: Connection, seen: Seen) -> pa.Table:
+    """Return what waits at the counter and moves, and nothing else."""
+    _list(connection, seen, 1)
+    return _custody(connection, _Part(seen, 0))
+
+
+def _list(connection: Connection, seen: Seen, parts: int) -> None:
+    """Make the temporary lists: who moves, and what waits and moves; each in one part."""
+    connection.execute(text(_MOVING), {**seen.values, "parts": parts})
+    connection.execute(text("CREATE INDEX ON moving (subject_id)"))
+    connection.execute(text("ANALYZE moving"))
+    connection.execute(text(_WAITS), {**seen.values, "parts": parts})
+    connection.execute(text("ANALYZE waits"))
 
 
 @dataclass(frozen=True)
 class _Part:
     seen: Seen
     part: int
-    parts: int
 
     @property
     def ring(self) -> KeyRing:
@@ -102,7 +109,7 @@ class _Part:
 
     @property
     def values(self) -> dict[str, Any]:
-        chosen = {"part": self.part, "parts": self.parts, "asset": self.seen.asset}
+        chosen = {"part": self.part, "asset": self.seen.asset}
         return {**self.seen.values, **chosen, "campaign": campaign(self.seen.handover)}
 
 
@@ -128,7 +135,7 @@ def _people(connection: Connection, seen: _Part) -> pa.Table:
 def _parcels(connection: Connection, seen: _Part) -> pa.Table:
     query = _bound(_PARCELS, seen)
     kinds: Any = ("uuid", "uuid", "i4", "ts", "ts", "i4", "i2", "i2", "i2", "i2")
-    columns = copy_out(driver(connection), query, kinds)
+    columns = read_out(driver(connection), query, kinds)
     who, waybill, station, arrived, collected, *small = columns
     codes = sorted(seen.stations)
     station_column = pa.DictionaryArray.from_arrays(
@@ -247,12 +254,13 @@ def _bound(query: str, seen: _Part) -> str:
     """Return a query for COPY, which takes no parameters: a UUID and integers alone are put in."""
     stations = ",".join(str(int(one)) for one in seen.stations)
     number = UUID(str(seen.seen.handover))
-    return query.format(id=number, stations=stations, part=int(seen.part), parts=int(seen.parts))
+    return query.format(id=number, stations=stations, part=int(seen.part))
 
 
 _MICROS = "(extract(epoch FROM {0}) * 1000000)::int8"
 _PARCEL_COUNT = "SELECT count(*) FROM parcel WHERE station_id = ANY(:stations)"
 _PLACE = "get_byte(uuid_send({0}), 0) * {1} / 256"
+_GIVEN = "'{id}'"
 _MOVING = (
     "CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT h.subject_id,"
     f" {_PLACE.format('s.lookup', 'CAST(:parts AS int)')} AS part"
@@ -268,38 +276,37 @@ _PEOPLE = (
 )
 # What waits at the counter goes for the contract's sake (PIPL 13 ¶1(2)), so that nothing becomes
 # uncollectable: with its person, or as a parcel of nobody where the person does not move.
-_NOBODY = "'00000000-0000-0000-0000-000000000000'"
-_GIVEN = "'{id}'"
-_SLIP_MOVES = "coalesce(h.class, 'transferred') NOT IN " + SLIP_STAYS
-_LOOSE = f"m.subject_id IS NULL AND {_SLIP_MOVES} AND " + _PLACE
+_WAITS = (
+    "CREATE TEMP TABLE waits ON COMMIT DROP AS SELECT c.waybill, c.arrived_at,"
+    " m.subject_id AS mover,"
+    f" coalesce(m.part, {_PLACE.format('c.waybill', 'CAST(:parts AS int)')}) AS part"
+    " FROM custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
+    " LEFT JOIN moving m ON m.subject_id = c.subject_id"
+    " LEFT JOIN handover_subject h ON h.handover_id = :id"
+    " AND h.controller_id = c.controller_id AND h.subject_id = c.subject_id"
+    f" WHERE p.station_id = ANY(:stations) AND NOT {PARCELS_ENTRUSTED.format(':id')}"
+    f" AND (m.subject_id IS NOT NULL OR coalesce(h.class, 'transferred') NOT IN {SLIP_STAYS})"
+)
+_NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
+_PARCEL_COLUMNS = (
+    "p.waybill, p.station_id, p.arrived_at, coalesce(p.collected_at, 'infinity'), p.district,"
+    " p.carrier, p.status, p.weight_band, p.tags"
+)
+# Two questions, each with one big table: who moves takes all parcels along, and of the few that
+# wait those of nobody who moves.
 _PARCELS = (
-    f"SELECT coalesce(m.subject_id, {_NOBODY}), p.waybill,"
-    " p.station_id, p.arrived_at, coalesce(p.collected_at, 'infinity'), p.district, p.carrier,"
-    " p.status, p.weight_band, p.tags FROM parcel p"
-    " LEFT JOIN moving m ON m.subject_id = p.subject_id"
-    " LEFT JOIN handover_subject h ON h.handover_id = '{id}'"
-    " AND h.controller_id = p.controller_id AND h.subject_id = p.subject_id"
-    " LEFT JOIN custody c ON c.controller_id = p.controller_id"
-    " AND c.waybill = p.waybill AND c.arrived_at = p.arrived_at"
-    " WHERE p.station_id IN ({stations})"
-    f" AND NOT {PARCELS_ENTRUSTED.format('p', _GIVEN)}"
-    " AND (m.part = {part} OR (c.waybill IS NOT NULL AND "
-    + _LOOSE.format("p.waybill", "{parts}")
-    + " = {part}))"
+    f"SELECT p.subject_id, {_PARCEL_COLUMNS} FROM moving m JOIN parcel p USING (subject_id)"
+    " WHERE m.part = {part} AND p.station_id IN ({stations})"
+    f" AND NOT {PARCELS_ENTRUSTED.format(_GIVEN)}"
+    f" UNION ALL SELECT {_NOBODY}, {_PARCEL_COLUMNS} FROM waits w"
+    " JOIN parcel p USING (waybill, arrived_at) WHERE w.mover IS NULL AND w.part = {part}"
 )
 _CUSTODY = (
-    f"SELECT m.subject_id, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed,"
-    " c.subject_id, s.wrapped_salt, s.sealed"
-    " FROM custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
+    f"SELECT w.mover, c.waybill, {_MICROS.format('c.arrived_at')}, c.sealed,"
+    " c.subject_id, s.wrapped_salt, s.sealed FROM waits w"
+    " JOIN custody c USING (waybill, arrived_at)"
     " LEFT JOIN subject s ON s.controller_id = c.controller_id AND s.subject_id = c.subject_id"
-    " LEFT JOIN moving m ON m.subject_id = c.subject_id"
-    " LEFT JOIN handover_subject h ON h.handover_id = %(id)s"
-    " AND h.controller_id = c.controller_id AND h.subject_id = c.subject_id"
-    " WHERE p.station_id = ANY(%(stations)s)"
-    f" AND NOT {PARCELS_ENTRUSTED.format('c', '%(id)s')}"
-    " AND (m.part = %(part)s OR ("
-    + _LOOSE.format("c.waybill", "%(parts)s::int")
-    + " = %(part)s)) ORDER BY c.waybill"
+    " WHERE w.part = %(part)s ORDER BY c.waybill"
 )
 _PREFERENCES = (
     "SELECT subject_id, notify_channel, delivery_choice, time_window, updated_at "

@@ -33,7 +33,7 @@ from safehands.transfer.imports import tokens_of
 from safehands.transfer.opening import Opened, open_package
 from safehands.transfer.package import Order
 from safehands.transfer.receive import Reception
-from safehands.transfer.rows import Seen, gather, read_slips
+from safehands.transfer.rows import Seen, read_slips
 from safehands.transfer.standing import moved
 from safehands.vault.access import check_staff
 
@@ -63,9 +63,7 @@ def sellers_stock(
         ring = open_ring(connection, store.provider, seller)
         names = PairKey(store.provider, str(handover))
         seen = Seen(handover, stations, ring, names, known.mode == "asset_deal")
-        parts = gather(connection, seen, order.part_parcels)
-        tables = (read_slips(connection, seen, part, parts) for part in range(parts))
-        lines = sorted(line for table in tables for line in _lines(table))
+        lines = sorted(_lines(read_slips(connection, seen)))
         body = _body(str(handover), "seller", lines, by, missing)
         if _note(connection, handover, "seller", body, now):
             run = f"handover-{handover}"

@@ -55,7 +55,8 @@ def settle(
     with store.begin(controller=seller.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{seller.id}")
         known = state.load(connection, handover)
-        left = outstanding(known, held_by_class(connection, handover, numbers)["custody"])
+        slips = held_by_class(connection, handover, numbers, "custody")["custody"]
+        left = outstanding(known, slips)
         said = state.events(connection, handover, _BY_HAND)
         if left and (not said or said[-1]["facts"]["parcels"] != left):
             facts = {"parcels": left, "by": by, "on": on.isoformat()}
