@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sinks import HOSTS, MailSink, WebhookSink
 from sqlalchemy import text
 
 from nights import BUSINESS_DATE, NOW
@@ -22,6 +21,7 @@ from safehands.errors import PolicyError, SetupProblem, StepFailed
 from safehands.failures import FORMAT, notices_folder
 from safehands.installation import Installation
 from safehands.messages import LANGUAGES, catalogue
+from sinks import HOSTS, MailSink, WebhookSink
 
 KEY = "b0f0c0de-1111-2222-3333-444455556666"
 TOKEN = "5ec7e7c0ffee" * 5 + "abcd"
