@@ -12,16 +12,19 @@ from openpyxl import load_workbook
 from sqlalchemy import text
 from transfer_world import BUYER_KEY, PHONES, Deal
 
+from minimised import at, parcel
 from safehands.errors import HandoverRefused, KeyProblem
 from safehands.handover.classify import campaign
 from safehands.keys import age
 from safehands.ledger import verify_document
 from safehands.transfer.certificate import BY_HAND, Declaration, certify
+from safehands.transfer.delta import make_delta
 from safehands.transfer.evidence_bundle import end_bundle, look_up
 from safehands.transfer.form import Filled, read_form
-from safehands.transfer.package import make_package
+from safehands.transfer.package import form_path, make_package
 from safehands.transfer.receipt import accept_form
 from safehands.transfer.revocation import OPENS, Access, Checklist, revoke
+from safehands.transfer.stocktake import Sheet, accept_sheet, sellers_stock, sheet_path
 
 
 def accounts() -> Checklist:
@@ -110,6 +113,62 @@ def test_a_buyer_without_safehands_gets_the_same_as_text(deal: Deal) -> None:
         )
     accept_form(store, seller, deal.id, filled(form, made.counts), "wang.li", now)
     assert deal.state() == "received"
+
+
+def test_a_buyer_without_safehands_is_served_to_the_end(deal: Deal) -> None:
+    """Workbook, a parcel that came after it as a second workbook, a stock-take signed by hand."""
+    store, seller, now = deal.world.store, deal.world.owner(), deal.world.now
+    order = replace(deal.order(), form="xlsx")
+    made = make_package(store, order, deal.path, now)
+    accept_form(store, seller, deal.id, filled(form_path(deal.path), made.counts), "wang.li", now)
+    deal.reconcile()
+    deal.world.load([parcel("WAIT-3", at(2026, 11, 21), receiver_phone=PHONES[0])])
+    deal.freeze()
+    second = deal.path.with_name("delta.age")
+    delta = make_delta(store, order, deal.path, second, now)
+    assert make_delta(store, order, deal.path, second, now) == delta
+    plain = age.decrypt(second.read_bytes(), age.identity(store.provider, BUYER_KEY))
+    book = load_workbook(io.BytesIO(plain))
+    assert [sheet.title for sheet in book.worksheets[1:]] == [*delta.counts, "gone"]
+    numbers = {row[3] for row in book["custody"].iter_rows(values_only=True)}
+    assert numbers == {"number", "WAIT-3"}
+    blank, counts = form_path(second), {**delta.counts, "gone": 0}
+    assert not any(phone.encode() in blank.read_bytes() for phone in PHONES)
+    wrong = filled(blank, {**counts, "gone": 1})
+    with pytest.raises(HandoverRefused, match="differs"):
+        accept_form(store, seller, deal.id, wrong, "wang.li", now)
+    with pytest.raises(HandoverRefused, match="receipt of delta 1"):
+        deal.reconcile()
+    accept_form(store, seller, deal.id, filled(blank, counts), "wang.li", now)
+    deal.bundle()
+    listed = deal.path.with_name("stock.html")
+    taken = sellers_stock(store, order, "wang.li", 0, listed, now)
+    parcels = taken["body"]["parcels"]  # type: ignore[index, call-overload]
+    assert parcels == made.counts["custody"] + 1
+    page = sheet_path(listed).read_text(encoding="utf-8")
+    assert str(taken["body"]["list"]) in page  # type: ignore[index, call-overload]
+    assert "WAIT" not in page
+    with pytest.raises(HandoverRefused, match="stock-take of waiting parcels by the buyer"):
+        deal.cut_alone()
+    day = deal.world.night.business_date
+    other = Sheet("ef" * 32, day, 1, 0)
+    with pytest.raises(HandoverRefused, match="different lists"):
+        accept_sheet(store, seller, deal.id, other, "wang.li", now)
+    accept_sheet(store, seller, deal.id, Sheet("ef" * 32, day, parcels, 1), "wang.li", now)
+    with pytest.raises(HandoverRefused, match="not found"):
+        deal.cut_alone()
+    accept_sheet(store, seller, deal.id, Sheet("ef" * 32, day, parcels, 0), "wang.li", now)
+    assert deal.cut_alone()["erased"]
+
+
+def test_who_received_with_safehands_signs_with_it(deal: Deal) -> None:
+    deal.package()
+    deal.receive()
+    deal.accept()
+    store, seller, now = deal.world.store, deal.world.owner(), deal.world.now
+    sheet = Sheet("ef" * 32, deal.world.night.business_date, 2, 0)
+    with pytest.raises(HandoverRefused, match="received with Safehands"):
+        accept_sheet(store, seller, deal.id, sheet, "wang.li", now)
 
 
 def filled(path: Path, counts: dict[str, int]) -> Filled:

@@ -73,7 +73,9 @@ def members(lang: str) -> dict[str, click.Command]:
         "sha256": option("sha256"),
         "package": option("package", type=path),
         "delta": option("delta", type=path, multiple=True, required=False),
+        "form": form,
         "number": option("number", type=int),
+        "parcels": option("parcels", type=int),
         "missing": option("missing", type=int, default=0, required=False),
         "page": option("page", type=path),
     }

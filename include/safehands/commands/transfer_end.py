@@ -45,11 +45,16 @@ def _last_load(call: Call, handover: UUID, owner: str, station: tuple[str, ...],
 
 
 def _order(
-    handover: UUID, seller: Any, station: tuple[str, ...], buyer: str, recipient: str
+    handover: UUID,
+    seller: Any,
+    station: tuple[str, ...],
+    buyer: str,
+    recipient: str,
+    form: Any = "package",
 ) -> Order:
     from safehands.transfer.package import Order
 
-    return Order(handover, seller, station, buyer, recipient)
+    return Order(handover, seller, station, buyer, recipient, form=form)
 
 
 def _delta(
@@ -59,6 +64,7 @@ def _delta(
     station: tuple[str, ...],
     buyer: str,
     recipient: str,
+    form: Any,
     package: Path,
     file: Path,
 ) -> None:
@@ -67,7 +73,7 @@ def _delta(
     from safehands.transfer.delta import make_delta
 
     with call.installation() as inst:
-        order = _order(handover, owner_of(inst, owner), station, buyer, recipient)
+        order = _order(handover, owner_of(inst, owner), station, buyer, recipient, form)
 
         def work() -> Any:
             # Whoever came since is put into a class first; the door only takes people out.
@@ -211,6 +217,17 @@ def _accept_stock(call: Call, handover: UUID, signer: str, file: Path) -> None:
         done(call, inst, work)
 
 
+def _stock_signed(
+    call: Call, handover: UUID, owner: str, sha256: str, parcels: int, missing: int, by: str
+) -> None:
+    from safehands.transfer.stocktake import Sheet, accept_sheet
+
+    with call.installation() as inst:
+        seller, now = owner_of(inst, owner), inst.clock()
+        sheet = Sheet(sha256, call.day, parcels, missing)
+        done(call, inst, lambda: accept_sheet(inst.store, seller, handover, sheet, by, now))
+
+
 def _settle(call: Call, handover: UUID, owner: str, station: tuple[str, ...], by: str) -> None:
     from safehands.transfer.waiting import settle
 
@@ -252,7 +269,7 @@ WORK: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "paper": (_paper, (*_SELLER, "what", "sha256", "by")),
     "freeze": (_freeze, (*_SELLER, "station", "by")),
     "last-load": (_last_load, (*_SELLER, "station", "by")),
-    "delta": (_delta, (*_SELLER, "station", "buyer", "recipient", "package", "file")),
+    "delta": (_delta, (*_SELLER, "station", "buyer", "recipient", "form", "package", "file")),
     "receive-delta": (_receive_delta, (*_BUYER, "file")),
     "delta-receipt": (_delta_receipt, (*_SELLER, "number", "file")),
     "accept-delta": (_accept_delta, (*_SELLER, "signer", "file")),
@@ -260,6 +277,7 @@ WORK: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "stock": (_stock, (*_SELLER, "station", "by", "missing", "page", "file")),
     "stock-buyer": (_stock_buyer, (*_BUYER, "delta", "by", "missing", "page", "file")),
     "accept-stock": (_accept_stock, ("handover", "signer", "file")),
+    "stock-signed": (_stock_signed, (*_SELLER, "sha256", "parcels", "missing", "by")),
     "settle": (_settle, (*_SELLER, "station", "by")),
     "revoke": (_revoke, (*_SELLER, "file")),
     "delete": (_delete, (*_BUYER, "file")),

@@ -3,7 +3,8 @@
 New parcels, changed ones, corrections go as rows; who withdrew, was erased, restricted or masked
 since, and what was purged, goes as a name that the buyer deletes by. It is compared with the
 fingerprints of what was packaged, so that the seller never opens its own package again. Signed and
-sealed like a package; its manifest names the package it belongs to and its number.
+sealed like a package; its manifest names the package it belongs to and its number. A buyer without
+Safehands gets it as a second workbook with a receipt form of its own.
 """
 
 from __future__ import annotations
@@ -22,28 +23,29 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
-from safehands import journal
 from safehands.errors import HandoverRefused
 from safehands.handover import state
 from safehands.keys import age
 from safehands.keys.pairing import PairKey
-from safehands.ledger import canonical_json
 from safehands.night import SHANGHAI
 from safehands.store import Store, lock
 from safehands.store.register import open_ring
-from safehands.transfer.container import Gathered, container
+from safehands.transfer.container import Gathered
 from safehands.transfer.contents import GONE, TABLES
 from safehands.transfer.door import shut
 from safehands.transfer.files import write_whole
+from safehands.transfer.form import blank_form
 from safehands.transfer.freeze import is_frozen
 from safehands.transfer.package import (
     Order,
     Packaged,
     check_stations,
+    form_path,
     manifest_of,
     packaged,
     prints_name,
     prints_path,
+    seal,
 )
 from safehands.transfer.prints import Before, Prints
 from safehands.transfer.reconcile import held_by_class
@@ -68,14 +70,14 @@ class Delta:
     taken_out: dict[str, int]
     now: dict[str, int]
     prints: str
+    root: str = ""
 
 
 def make_delta(store: Store, order: Order, package: Path, path: Path, now: datetime) -> Delta:
     """Write the next delta of ``package`` to ``path``; the same file again is the same delta.
 
     Raises ``HandoverRefused`` before the buyer's receipt, while a station is not frozen, while an
-    earlier delta waits for its receipt, without the fingerprints, and for a buyer without
-    Safehands, to whom nothing can be sent after the workbook.
+    earlier delta waits for its receipt, and without the fingerprints.
     """
     seller, handover = order.seller, order.handover
     with store.begin(controller=seller.id) as connection:
@@ -102,9 +104,7 @@ def make_delta(store: Store, order: Order, package: Path, path: Path, now: datet
         said = manifest_of(connection, store, order, gathered, files, now)
         lost = {one["values"]: one["counts"] for one in left["table"].value_counts().to_pylist()}
         said |= {"base": made.digest, "number": number, "gone": dict(sorted(lost.items()))}
-        manifest = canonical_json(said)
-        plain = container(manifest, journal.signing_key(store.provider), files)
-        sealed = age.encrypt(plain, [order.recipient])
+        sealed = seal(store, order, said, files)
         kept = prints.sealed(age.recipient(store.provider, prints_name(handover)))
         delta = Delta(
             number,
@@ -115,9 +115,12 @@ def make_delta(store: Store, order: Order, package: Path, path: Path, now: datet
             taken_out,
             whole,
             hashlib.sha256(kept).hexdigest(),
+            str(said["root"]),
         )
         state.note(connection, handover, "delta", str(number), asdict(delta), now)
         write_whole(_numbered(package, number), kept)
+        if order.form == "xlsx":
+            write_whole(form_path(path), blank_form(said))
         write_whole(path, sealed)
     return delta
 
@@ -130,8 +133,6 @@ def _due(connection: Connection, order: Order) -> Packaged:
     check_stations(known, order.stations)
     if known.state not in ("received", "reconciled"):
         raise HandoverRefused("transfer.no_delta_now", state=known.state)
-    if order.form == "xlsx":
-        raise HandoverRefused("transfer.no_delta_by_form")
     if not is_frozen(connection, order.handover):
         raise HandoverRefused("transfer.not_frozen")
     waiting = unanswered(connection, order.handover)

@@ -1,7 +1,8 @@
 """The receipt form for a buyer without Safehands: counts and digests to confirm, and read back.
 
 A workbook of one sheet without anything personal, beside the sealed one: the buyer writes the
-counts that it found and signs. Read back, every count is compared with what was packaged.
+counts that it found and signs. Read back, every count is compared with what was packaged. A delta's
+form has its number, and one line more: of how many rows the buyer struck out of what it had.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from openpyxl import Workbook, load_workbook  # type: ignore[import-untyped]
 
 from safehands.errors import HandoverRefused
 from safehands.messages import LANGUAGES, say
-from safehands.transfer.contents import TABLES
+from safehands.transfer.contents import GONE, TABLES
 
-__all__ = ["Filled", "blank_form", "read_form"]
+__all__ = ["Filled", "blank_form", "read_form", "sent"]
 
 _SHEET = "收据 receipt"
 _LARGEST = 1_000_000
@@ -29,12 +30,22 @@ _LARGEST = 1_000_000
 
 @dataclass(frozen=True)
 class Filled:
-    """A form that came back: SHA-256 of the file, whose hand-over and root it names, counts."""
+    """A form that came back: SHA-256 of the file, whose hand-over and root it names, counts.
+
+    ``number``: of the delta; 0 for the package.
+    """
 
     digest: str
     handover: str
     root: str
     counts: dict[str, int]
+    number: int = 0
+
+
+def sent(manifest: Mapping[str, Any]) -> dict[str, int]:
+    """Return the rows per table that a manifest announces; of a delta, also those that are gone."""
+    gone = {GONE: sum(manifest["gone"].values())} if "gone" in manifest else {}
+    return {**{name: manifest["counts"][name] for name in TABLES}, **gone}
 
 
 def blank_form(manifest: Mapping[str, Any]) -> bytes:
@@ -46,10 +57,13 @@ def blank_form(manifest: Mapping[str, Any]) -> bytes:
         sheet.append([say("transfer.form.title", lang, seller=manifest["seller"])])
     sheet.append(["handover", manifest["handover"]])
     sheet.append(["root", manifest["root"]])
+    if "number" in manifest:
+        sheet.append(["delta", manifest["number"]])
+        sheet.append([" / ".join(say("transfer.form.how", lang) for lang in LANGUAGES)])
     words = [" / ".join(say(f"transfer.form.{one}", lang) for lang in LANGUAGES) for one in _HEAD]
     sheet.append(words)
-    for name in TABLES:
-        sheet.append([name, manifest["counts"][name], manifest["digests"][name], None])
+    for name, count in sent(manifest).items():
+        sheet.append([name, count, manifest["digests"][name], None])
     sheet.append([" / ".join(say("transfer.form.sign", lang) for lang in LANGUAGES), None])
     sheet.column_dimensions["A"].width, sheet.column_dimensions["C"].width = 24, 70
     sink = io.BytesIO()
@@ -67,9 +81,13 @@ def read_form(path: Path) -> Filled:
         rows = {str(row[0]): row for row in sheet.iter_rows(max_col=4, values_only=True) if row[0]}
     except (BadZipFile, KeyError, ValueError, OSError):
         raise HandoverRefused("transfer.form_unreadable", line=_SHEET) from None
-    counts = {name: _count(rows, name) for name in TABLES}
+    number = rows.get("delta", (None, 0))[1]
+    if not isinstance(number, int):
+        raise HandoverRefused("transfer.form_unreadable", line="delta")
+    counts = {name: _count(rows, name) for name in (*TABLES, *([GONE] if number else []))}
     named = {key: str(rows.get(key, (None, ""))[1] or "") for key in ("handover", "root")}
-    return Filled(hashlib.sha256(data).hexdigest(), named["handover"], named["root"], counts)
+    digest = hashlib.sha256(data).hexdigest()
+    return Filled(digest, named["handover"], named["root"], counts, number)
 
 
 def _count(rows: Mapping[str, tuple[Any, ...]], name: str) -> int:

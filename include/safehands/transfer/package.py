@@ -47,11 +47,13 @@ __all__ = [
     "Order",
     "Packaged",
     "check_stations",
+    "form_path",
     "make_package",
     "manifest_of",
     "packaged",
     "prints_name",
     "prints_path",
+    "seal",
 ]
 
 STEP = "handover_package"
@@ -121,7 +123,7 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
             prints.add(tables)
         files = gathered.files()
         said = {"closing": closing, **manifest_of(connection, store, order, gathered, files, now)}
-        sealed = _sealed(store, order, said, files)
+        sealed = seal(store, order, said, files)
         kept = prints.sealed(age.make_identity(store.provider, prints_name(order.handover)))
         made = Packaged(
             hashlib.sha256(sealed).hexdigest(),
@@ -142,7 +144,7 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
         # Before the commit: killed in between, the next call writes the files anew.
         write_whole(prints_path(path), kept)
         if order.form == "xlsx":
-            write_whole(path.with_name(f"{path.name}.receipt.xlsx"), blank_form(said))
+            write_whole(form_path(path), blank_form(said))
         write_whole(path, sealed)
     return made
 
@@ -161,6 +163,11 @@ def prints_name(handover: UUID) -> str:
 def prints_path(package: Path) -> Path:
     """Return where the fingerprints of a package lie: beside it, at the seller alone."""
     return package.with_name(f"{package.name}.prints")
+
+
+def form_path(file: Path) -> Path:
+    """Return where the receipt form of a workbook lies: beside it."""
+    return file.with_name(f"{file.name}.receipt.xlsx")
 
 
 def check_stations(known: state.Handover, stations: tuple[str, ...]) -> None:
@@ -210,11 +217,10 @@ def _claim(handover: UUID) -> effects.Claim:
     return effects.Claim(STEP, str(handover), "", "")
 
 
-def _sealed(
-    store: Store, order: Order, said: Mapping[str, Any], files: Mapping[str, bytes]
-) -> bytes:
+def seal(store: Store, order: Order, said: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
+    """Return tables and manifest for the buyer alone: as a container, or as a workbook."""
     if order.form == "xlsx":
-        tables = {name: pq.read_table(io.BytesIO(files[name])) for name in TABLES}
+        tables = {name: pq.read_table(io.BytesIO(data)) for name, data in files.items()}
         plain = workbook(tables, said)
     else:
         plain = container(canonical_json(said), journal.signing_key(store.provider), files)

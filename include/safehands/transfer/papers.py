@@ -20,11 +20,11 @@ from safehands.store import Store
 from safehands.store.register import Owner
 from safehands.vault.access import check_staff
 
-__all__ = ["PAPERS", "Paper", "bring", "paper", "require"]
+__all__ = ["DIGEST", "PAPERS", "Paper", "bring", "paper", "require"]
 
 Paper = Literal["closing_evidence", "handler_confirmation"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def bring(
@@ -42,7 +42,7 @@ def bring(
     Raises ``HandoverRefused`` for a digest that is none, and for another paper of the same kind.
     """
     check_staff(by)
-    if not _DIGEST.fullmatch(sha256):
+    if not DIGEST.fullmatch(sha256):
         raise HandoverRefused("transfer.no_digest", what=what)
     facts = {"sha256": sha256, "on": on.isoformat(), "by": by}
     with store.begin(controller=seller.id) as connection:

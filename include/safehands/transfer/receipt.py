@@ -16,13 +16,14 @@ from safehands.handover import state
 from safehands.ledger import Json, VerifierKey, body_digest, verify_document
 from safehands.store import Store, lock
 from safehands.store.register import Owner
+from safehands.transfer.contents import GONE
 from safehands.transfer.form import Filled
 from safehands.transfer.measured import of_receipt
 from safehands.transfer.package import packaged
 from safehands.transfer.receive import KIND, received
 from safehands.transfer.receive_delta import DELETION, deleted, delta_received
 from safehands.transfer.reconcile import check_receipt_counts, held_by_class, totals
-from safehands.transfer.standing import gone, moved, unanswered
+from safehands.transfer.standing import deltas, gone, moved, unanswered
 from safehands.vault.access import check_staff
 
 __all__ = [
@@ -30,11 +31,15 @@ __all__ = [
     "accept_delta",
     "accept_form",
     "accept_receipt",
+    "by_hand",
     "reconcile",
     "sign_deletion",
     "sign_delta",
     "sign_receipt",
 ]
+
+BY_HAND = "by hand"
+"""How evidence of a receipt begins that is a form."""
 
 
 def sign_receipt(store: Store, buyer: Owner, handover: str, now: datetime) -> dict[str, Json]:
@@ -152,22 +157,47 @@ def accept_form(
 ) -> None:
     """Take a receipt form that was filled in and signed by hand; ``by``: who checked it.
 
-    Raises ``HandoverRefused`` for another hand-over's form, or other counts than were packaged.
+    Of the package, or of a delta by its number. Raises ``HandoverRefused`` for another hand-over's
+    form, or other counts than were sent.
     """
     check_staff(by)
     with store.begin(controller=seller.id) as connection:
         made = packaged(connection, handover)
         if made is None:
             raise HandoverRefused("transfer.not_packaged")
+        if form.number:
+            _delta_by_hand(connection, handover, form, by, now)
+            return
+        told = {table: {"new": count} for table, count in form.counts.items()}
         if (form.handover, form.root) != (str(handover), made.root):
             raise HandoverRefused("transfer.other_receipt")
-        told = {table: {"new": count} for table, count in form.counts.items()}
         check_receipt_counts(made.counts, told)
         said = {"received": told, "digests": {}}
         differ = of_receipt(connection, seller, handover, {"counts": made.counts}, said, now)
-        evidence = {"receipt": f"by hand sha256:{form.digest}", "received": told, "by": by}
+        evidence = {"receipt": f"{BY_HAND} sha256:{form.digest}", "received": told, "by": by}
         evidence |= {"counted": differ}
         state.advance(connection, handover, "received", evidence, now)
+
+
+def _delta_by_hand(
+    connection: Connection, handover: UUID, form: Filled, by: str, now: datetime
+) -> None:
+    known = {one["number"]: one for one in deltas(connection, handover)}
+    sent = known.get(form.number, {})
+    if (form.handover, form.root) != (str(handover), sent.get("root")):
+        raise HandoverRefused("transfer.other_receipt")
+    told = {table: {"new": count} for table, count in form.counts.items()}
+    check_receipt_counts({**sent["counts"], GONE: sum(sent["gone"].values())}, told)
+    facts = {"receipt": f"{BY_HAND} sha256:{form.digest}", "received": told, "by": by}
+    facts |= {"removed": {GONE: form.counts[GONE]}}
+    state.note(connection, handover, "delta_receipt", str(form.number), facts, now)
+
+
+def by_hand(connection: Connection, handover: UUID) -> bool:
+    """Say whether the buyer's receipt of the package was a form: it has no Safehands."""
+    passed = state.events(connection, handover, "state")
+    found = [one["facts"] for one in passed if one["key"] == "received"]
+    return bool(found) and str(found[0].get("receipt", "")).startswith(BY_HAND)
 
 
 def reconcile(

@@ -3,14 +3,16 @@
 Each party makes it from what it has itself: the seller from its store, the buyer from the package
 and its own store. The list (waybill, shelf, masked name, last four digits) is printed and ticked at
 the shelf; it stays with whoever made it. What is signed and exchanged holds a count and the digest
-of the list alone, and the two are the same or nothing is cut over.
+of the list alone, and the two are the same or nothing is cut over. A buyer without Safehands counts
+at the shelf by the seller's list, and both sign a sheet by hand that holds nothing personal.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
@@ -27,20 +29,43 @@ from safehands.keys.pairing import PairKey
 from safehands.ledger import Json, VerifierKey, body_digest, canonical_json, verify_document
 from safehands.messages import LANGUAGES, say
 from safehands.store import Store, effects, lock
-from safehands.store.register import open_ring
+from safehands.store.register import Owner, open_ring
 from safehands.transfer.files import write_whole
 from safehands.transfer.imports import tokens_of
 from safehands.transfer.opening import Opened, open_package
 from safehands.transfer.package import Order
+from safehands.transfer.papers import DIGEST
+from safehands.transfer.receipt import by_hand
 from safehands.transfer.receive import Reception
 from safehands.transfer.rows import Seen, read_slips
 from safehands.transfer.standing import moved
 from safehands.vault.access import check_staff
 
-__all__ = ["KIND", "accept_stock", "buyers_stock", "check_stock", "sellers_stock"]
+__all__ = [
+    "KIND",
+    "Sheet",
+    "accept_sheet",
+    "accept_stock",
+    "buyers_stock",
+    "check_stock",
+    "sellers_stock",
+    "sheet_path",
+]
 
 KIND, STEP = "stocktake", "handover_stocktake"
 Party = Literal["seller", "buyer"]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet that both signed by hand: SHA-256 of the scan, its day, what was counted."""
+
+    sha256: str
+    on: date
+    parcels: int
+    missing: int
+
+
 Line = tuple[str, str, str, str]
 """Shelf, waybill number, masked name, last four digits."""
 
@@ -50,6 +75,7 @@ def sellers_stock(
 ) -> dict[str, Json]:
     """Write the seller's list to ``path`` (HTML, for printing); return the signed document.
 
+    Beside it lies the sheet that a buyer without Safehands signs by hand (:func:`sheet_path`).
     ``missing``: how many of the list are not on the shelf. Made again it replaces the last one.
     """
     check_staff(by)
@@ -70,6 +96,7 @@ def sellers_stock(
             facts = {"handover": str(handover), "parcels": len(lines)}
             journal.append(connection, "handover", run, now, facts, body_digest(KIND, body))
         write_whole(path, _page(lines, str(handover), "seller"))
+        write_whole(sheet_path(path), _sheet(body))
     journal.sequence(store, now)
     return certificate(store, KIND, body)
 
@@ -127,6 +154,39 @@ def accept_stock(
     with store.begin() as connection:
         _note(connection, handover, "buyer", body, now)
     return body
+
+
+def accept_sheet(
+    store: Store, seller: Owner, handover: UUID, sheet: Sheet, by: str, now: datetime
+) -> dict[str, Any]:
+    """Keep the sheet that a buyer without Safehands signed beside the seller; ``by``: who read it.
+
+    It is a paper: its SHA-256, day and counts are kept, the scan stays outside. Raises
+    ``HandoverRefused`` for a buyer who received with Safehands and so signs with it, before the
+    seller took stock, and for another number of parcels than the seller's list has.
+    """
+    check_staff(by)
+    if not DIGEST.fullmatch(sheet.sha256):
+        raise HandoverRefused("transfer.no_digest", what="stock-signed")
+    with store.begin(controller=seller.id) as connection:
+        lock(connection, f"safehands.controller.{seller.id}")
+        if not by_hand(connection, handover):
+            raise HandoverRefused("transfer.stock_not_by_hand")
+        taken = state.events(connection, handover, "stocktake")
+        mine = [one["facts"] for one in taken if one["facts"]["party"] == "seller"]
+        if not mine:
+            raise HandoverRefused("transfer.no_stocktake", party="seller")
+        if sheet.parcels != mine[-1]["parcels"]:
+            raise HandoverRefused("transfer.stock_differs")
+        body = {**mine[-1], "party": "buyer", "missing": sheet.missing, "by": by}
+        body |= {"sha256": sheet.sha256, "on": sheet.on.isoformat()}
+        _note(connection, handover, "buyer", body, now)
+    return body
+
+
+def sheet_path(page_path: Path) -> Path:
+    """Return where the sheet to sign by hand lies: beside the list."""
+    return page_path.with_name(f"{page_path.stem}.sheet.html")
 
 
 def check_stock(connection: Connection, handover: UUID) -> None:
@@ -210,6 +270,21 @@ def _page(lines: Sequence[Line], handover: str, party: Party) -> bytes:
     # Customers' counter first: the list itself stands once, in the Chinese half.
     parts["zh"].insert(1, {"head": head, "rows": [[*line, "☐"] for line in lines]})
     return page("transfer.stock.title", parts)
+
+
+def _sheet(body: Mapping[str, Any]) -> bytes:
+    """Return the page that both sign by hand: counts and the digest of the list, of nobody."""
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for lang in LANGUAGES:
+        facts = {key: body[key] for key in ("handover", "parcels", "shelves", "list")}
+        rows = [[say(f"transfer.sheet.{key}", lang), str(value)] for key, value in facts.items()]
+        blank = [[say(f"transfer.sheet.{key}", lang), ""] for key in ("found", "missing")]
+        parts[lang] = [
+            {"text": say("transfer.sheet.text", lang)},
+            {"head": ["", ""], "rows": [*rows, *blank]},
+            {"sign": [say(f"transfer.sheet.sign_{who}", lang) for who in ("seller", "buyer")]},
+        ]
+    return page("transfer.sheet.title", parts)
 
 
 def _said(lang: str, handover: str, party: Party, count: int) -> str:

@@ -18,6 +18,7 @@ from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # type: ignore[import-untyped]
 
 from safehands.messages import LANGUAGES, say
+from safehands.transfer.form import sent
 
 __all__ = ["ROWS_PER_SHEET", "workbook"]
 
@@ -50,7 +51,10 @@ def _form(manifest: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
         yield (say("transfer.form.title", lang, seller=manifest["seller"]),)
         yield (say("transfer.form.handover", lang), manifest["handover"])
         yield (say("transfer.form.root", lang), manifest["root"])
-        for name, count in manifest["counts"].items():
+        if "number" in manifest:
+            yield (say("transfer.form.delta", lang), manifest["number"])
+            yield (say("transfer.form.how", lang),)
+        for name, count in sent(manifest).items():
             yield (name, count, manifest["digests"][name])
         yield (say("transfer.form.sign", lang), "")
         yield ()
