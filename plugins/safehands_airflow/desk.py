@@ -34,7 +34,6 @@ from safehands import erasure, guard, journal
 from safehands.errors import AccessRefused, SafehandsError, SetupProblem
 from safehands.installation import Installation, database_url, key_sources
 from safehands.keys.choose import choose
-from safehands.messages import LANGUAGES
 from safehands.night import SHANGHAI
 from safehands.policy import load_policy
 from safehands.rights.book import RightsBook, load_rights_book
@@ -46,6 +45,7 @@ from safehands.rights.senders import sender_of
 from safehands.settings import Settings
 from safehands.store import Store
 from safehands.store.register import owners
+from safehands_airflow.seat import chosen_view, open_to, remember
 
 __all__ = ["router"]
 
@@ -59,7 +59,8 @@ _SAFE = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-_HERE = "/safehands/requests"
+_BASE = "/safehands/"
+_HERE = f"{_BASE}requests"
 _HOURS = 10
 _TYPED = ("correct", "supplement")
 
@@ -207,7 +208,7 @@ def _form_page(request: Request, user: Any, problem: SafehandsError | None = Non
     shown = _desk(request, user, inst, book, problem)
     known = [(owner.code, owner.name) for owner in owners(inst.store).values()]
     page = form(shown, known, list_requests(inst.store))
-    return HTMLResponse(page, 400 if problem else 200, headers=_SAFE)
+    return _answer(request, page, 400 if problem else 200)
 
 
 def _request_page(
@@ -221,7 +222,7 @@ def _request_page(
     shown = _desk(request, user, inst, book, problem)
     asked = request.query_params
     page = one_request(shown, found, known="known" in asked, sent="sent" in asked)
-    return HTMLResponse(page, 400 if problem else 200, headers=_SAFE)
+    return _answer(request, page, 400 if problem else 200)
 
 
 def _answered(
@@ -234,7 +235,7 @@ def _answered(
 
 def _led(request: Request, number: str, more: str = "") -> Response:
     """Lead on with GET: going back or loading again registers nothing."""
-    lang = _language(request, _opened()[0].settings)
+    lang = chosen_view(request, _opened()[0].settings.lang)[0]["lang"]
     return RedirectResponse(f"{_HERE}/{number}?lang={lang}{more}", 303, headers=_SAFE)
 
 
@@ -275,15 +276,16 @@ def _desk(
     book: RightsBook,
     problem: SafehandsError | None,
 ) -> Desk:
-    lang = _language(request, inst.settings)
-    day = inst.clock().astimezone(SHANGHAI).date()
+    chosen, _ = chosen_view(request, inst.settings.lang)
+    lang, day = chosen["lang"], inst.clock().astimezone(SHANGHAI).date()
     said = problem.say(lang) if problem else ""
-    return Desk(book, inst.policy, lang, day, str(_signer().dumps(user.get_name())), said)
+    token = str(_signer().dumps(user.get_name()))
+    return Desk(book, inst.policy, lang, day, token, said, open_to(user), chosen["theme"])
 
 
-def _language(request: Request, settings: Settings) -> str:
-    asked = request.query_params.get("lang", "")
-    return asked if asked in LANGUAGES else settings.lang
+def _answer(request: Request, page: str, status: int) -> Response:
+    _, asked = chosen_view(request, "")
+    return remember(HTMLResponse(page, status, headers=_SAFE), asked, _BASE)
 
 
 @cache

@@ -32,7 +32,7 @@ from safehands.messages import LANGUAGES
 from safehands.settings import Settings
 from safehands.store import EvidenceStore, Store
 
-__all__ = ["SAFE", "Place", "Seat", "doer", "place", "reader"]
+__all__ = ["SAFE", "Place", "Seat", "chosen_view", "doer", "open_to", "place", "reader", "remember"]
 
 SAFE = {
     "Content-Security-Policy": (
@@ -89,17 +89,7 @@ class Seat:
 
     def answer(self, html: str, status: int = 200) -> Response:
         """Return HTML with all headers; what was chosen (language, theme) is remembered."""
-        response = HTMLResponse(html, status, headers=SAFE)
-        for name, value in self.cookies.items():
-            response.set_cookie(
-                f"safehands_{name}",
-                value,
-                max_age=_YEAR,
-                path=self.view.base,
-                httponly=True,
-                samesite="lax",
-            )
-        return response
+        return remember(HTMLResponse(html, status, headers=SAFE), self.cookies, self.view.base)
 
     def at(self, here: str, owners: tuple[str, ...] = ()) -> Seat:
         """Return the same seat before a page below the one it was opened for."""
@@ -130,23 +120,45 @@ def _seat(request: Request, user: Any, page: str, method: str) -> Seat:
     if not _may(user, page, method):
         raise HTTPException(403)
     found = place()
-    chosen = {
-        "lang": _chosen(request, "lang", LANGUAGES, found.settings.lang),
-        "theme": _chosen(request, "theme", THEMES, "auto"),
-    }
+    chosen, asked = chosen_view(request, found.settings.lang)
     view = View(
         page=page,
         lang=chosen["lang"],
         policy=found.books.policy,
         theme=cast(Theme, chosen["theme"]),
-        pages=tuple(p.name for p in PAGES if _may(user, p.name, "GET")),
+        pages=open_to(user),
         base=f"{request.scope.get('root_path', '')}/",
         here=page,
         owner=request.query_params.get("owner", ""),
         may_act=_may(user, page, "POST"),
     )
-    asked = {name: value for name, value in chosen.items() if name in request.query_params}
     return Seat(str(user.get_id()), view, found, asked)
+
+
+def open_to(user: Any) -> tuple[str, ...]:
+    """Return the names of the pages that ``user`` may look at, in order."""
+    return tuple(page.name for page in PAGES if _may(user, page.name, "GET"))
+
+
+def chosen_view(request: Request, lang: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return language and theme of a request, and which of them its address asks for.
+
+    ``lang``: the language where nothing was chosen.
+    """
+    chosen = {
+        "lang": _chosen(request, "lang", LANGUAGES, lang),
+        "theme": _chosen(request, "theme", THEMES, "auto"),
+    }
+    return chosen, {name: v for name, v in chosen.items() if name in request.query_params}
+
+
+def remember(response: Response, cookies: Mapping[str, str], base: str) -> Response:
+    """Let the browser keep what was chosen, for the pages below ``base``."""
+    for name, value in cookies.items():
+        response.set_cookie(
+            f"safehands_{name}", value, max_age=_YEAR, path=base, httponly=True, samesite="lax"
+        )
+    return response
 
 
 def _chosen(request: Request, name: str, known: tuple[str, ...], otherwise: str) -> str:

@@ -85,6 +85,23 @@ def test_every_page_in_both_languages_and_themes(seen: Browser, page: str) -> No
     assert seen.foreign == []
 
 
+def test_the_desk_of_requests_looks_like_the_other_pages(seen: Browser) -> None:
+    seen.open("overview?lang=en&theme=dark")
+    seen.size(PHONE_SIZE)
+    assert seen.open("requests") == 200
+    assert seen.page.locator("h1").inner_text() == "Requests of people"
+    assert seen.page.locator("html").get_attribute("data-theme") == "dark"
+    assert seen.page.locator("nav a[aria-current]").inner_text() == "Requests"
+    assert seen.overflow() == 0
+    assert seen.faults() == []
+    seen.shot("requests-en-dark")
+    seen.size(DESK_SIZE)
+    seen.page.get_by_role("link", name="Light").click()
+    seen.shot("requests-en-light")
+    seen.page.get_by_role("link", name="Quality").click()
+    assert seen.page.locator("html").get_attribute("data-theme") == "light"
+
+
 def test_pages_of_one_thing(seen: Browser, inst: Installation) -> None:
     seen.size(DESK_SIZE)
     for number, path in enumerate(details(inst)):

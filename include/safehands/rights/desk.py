@@ -24,7 +24,11 @@ __all__ = ["Desk", "desk_style", "form", "one_request"]
 
 @dataclass(frozen=True)
 class Desk:
-    """What every view of the desk needs. ``token`` proves that a form is ours; ``day``: today."""
+    """What every view of the desk needs. ``token`` proves that a form is ours; ``day``: today.
+
+    ``pages``: names of the dashboards' pages that the reader may open; ``theme``: auto, light or
+    dark.
+    """
 
     book: RightsBook
     policy: Policy
@@ -32,6 +36,8 @@ class Desk:
     day: date
     token: str
     problem: str = ""
+    pages: Sequence[str] = ()
+    theme: str = "auto"
 
 
 def form(desk: Desk, owners: Sequence[tuple[str, str]], requests: Sequence[Request]) -> str:
@@ -49,9 +55,8 @@ def one_request(desk: Desk, request: Request, *, known: bool = False, sent: bool
 
 
 def desk_style() -> str:
-    """Return the style sheet: the report's, and what a form adds to it."""
-    report = files("safehands.report") / "templates" / "page.css"
-    return f"{report.read_text(encoding='utf-8')}\n{_source('desk.css')}"
+    """Return what a form adds to the style sheet of the pages."""
+    return _source("desk.css")
 
 
 def _render(view: str, desk: Desk, **shown: object) -> str:
@@ -65,6 +70,7 @@ def _render(view: str, desk: Desk, **shown: object) -> str:
             view=view,
             d=desk,
             t=words,
+            dash=lambda key: say(f"dash.{key}", desk.lang),
             state=lambda name: say(f"rights.state.{name}", desk.lang),
             field=lambda name: say(f"rights.field.{name}", desk.lang),
             label=lambda named: getattr(named.label, desk.lang),
