@@ -18,13 +18,13 @@ _STRIP = 14
 
 def quality(asking: Asking) -> dict[str, Any]:
     """Return the heat of the newest night (worst station first), rules, quarantine, the trend."""
-    stations = _heat(asking.rows(_STATIONS))
+    found = asking.rows(_STATIONS, shown=STATIONS_SHOWN)
     strips = _strips(asking.rows(_LAST_NIGHTS, nights=_STRIP))
     return {
         "trend": asking.rows(_TREND),
         "dimensions": DIMENSIONS,
-        "stations": stations[:STATIONS_SHOWN],
-        "stations_more": max(0, len(stations) - STATIONS_SHOWN),
+        "stations": _heat(found),
+        "stations_more": max(0, found[0]["stations"] - STATIONS_SHOWN) if found else 0,
         "silent": asking.one(_SILENT)["count"],
         "failing": [
             {**row, "nights": strips.get(row["rule"], [])} for row in asking.rows(_FAILING)
@@ -53,21 +53,13 @@ def quality_rule(asking: Asking, rule: str) -> dict[str, Any]:
 
 
 def _heat(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row per station with a score per dimension and over all, the worst first."""
+    """Return one row per station with a score per dimension and over all, in the rows' order."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
-        empty = {"station": row["station"], "name": row["name"], "scores": {}, "sums": [0, 0]}
-        station = found.setdefault(row["station"], empty)
-        station["scores"][row["dimension"]] = row["score"]
-        station["sums"][0] += row["evaluated"]
-        station["sums"][1] += row["failed"]
-    for station in found.values():
-        station["score"] = score(*station.pop("sums"))
-    return sorted(found.values(), key=lambda s: (_worst(s["scores"]), s["station"]))
-
-
-def _worst(scores: Mapping[str, int | None]) -> int:
-    return min((s for s in scores.values() if s is not None), default=10_001)
+        overall = score(row["evaluated"], row["failed"])
+        empty = {"station": row["station"], "name": row["name"], "scores": {}, "score": overall}
+        found.setdefault(row["station"], empty)["scores"][row["dimension"]] = row["score"]
+    return list(found.values())
 
 
 def _strips(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
@@ -81,11 +73,17 @@ _TREND = (
     f"SELECT business_date::text AS day, {SCORE} FROM quality_night"
     " WHERE business_date > :since AND business_date <= :day GROUP BY business_date ORDER BY 1"
 )
+# Of a thousand stations the worst are fetched, and how many there are.
 _STATIONS = (
-    f"SELECT q.station, coalesce(s.name, '') AS name, q.dimension, {SCORE},"
-    " sum(evaluated)::bigint AS evaluated, sum(failed)::bigint AS failed"
-    " FROM quality_result q LEFT JOIN station s ON s.code = q.station"
-    f" WHERE q.business_date = :day AND {BROUGHT} GROUP BY 1, 2, 3"
+    f"WITH found AS (SELECT station, dimension, {SCORE}, sum(evaluated)::bigint AS evaluated,"
+    " sum(failed)::bigint AS failed FROM quality_result"
+    f" WHERE business_date = :day AND {BROUGHT} GROUP BY 1, 2), worst AS (SELECT station,"
+    " coalesce(min(score), 10001) AS least, sum(evaluated)::bigint AS evaluated,"
+    " sum(failed)::bigint AS failed, count(*) OVER () AS stations FROM found GROUP BY 1"
+    ' ORDER BY 2, station COLLATE "C" LIMIT CAST(:shown AS int))'
+    " SELECT w.station, coalesce(s.name, '') AS name, f.dimension, f.score, w.evaluated, w.failed,"
+    " w.stations FROM worst w JOIN found f ON f.station = w.station"
+    ' LEFT JOIN station s ON s.code = w.station ORDER BY w.least, w.station COLLATE "C"'
 )
 _SILENT = (
     "SELECT count(*)::int AS count FROM station s WHERE NOT EXISTS (SELECT FROM batch b"
