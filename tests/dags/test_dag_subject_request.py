@@ -168,3 +168,13 @@ def test_a_correction_waits_for_whoever_types_the_new_value(
         run = run_dag("subject_request", {"request": request})
     assert states(run)["carry_out"] == "skipped"
     assert state(inst, request).state == "granted"
+
+
+def test_an_answer_counts_under_the_login_name(bag: Any) -> None:
+    """With logins by role the id is a number of Airflow's database. ``bag``: Airflow is there."""
+    from safehands_airflow.deciding import responder
+
+    assert "subject_request" in bag.dags
+    given = {"responded_by_user": {"id": "7", "name": "p.officer"}, "chosen_options": ["x"]}
+    assert responder(given) == "p.officer"
+    assert responder({"responded_by_user": None}) == ""

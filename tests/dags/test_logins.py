@@ -189,12 +189,3 @@ def test_a_file_of_roles_that_is_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(PolicyError) as caught:
         load_logins(tmp_path)
     assert caught.value.params == {"file": "logins.yaml"}
-
-
-def test_an_answer_counts_under_the_login_name() -> None:
-    """With logins by role the id is a number of Airflow's database."""
-    from safehands_airflow.deciding import responder
-
-    given = {"responded_by_user": {"id": "7", "name": "p.officer"}, "chosen_options": ["x"]}
-    assert responder(given) == "p.officer"
-    assert responder({"responded_by_user": None}) == ""
