@@ -148,7 +148,7 @@ class AgreeOperator(HITLOperator):
 def _text(zh: str, en: str, example: str, form: str = "") -> Param:
     words: dict[str, Any] = {
         "title": f"{zh.split('，')[0]} / {en.split(';')[0]}",
-        "description": f"{zh}。 {en}.",
+        "description": f"{zh}。 例：{example}。 {en}. E.g. {example}.",
     }
     more: dict[str, Any] = {"examples": [example], **({"format": form} if form else {})}
     return Param(None, type=["null", "string"], section=_SECTION, **words, **more)

@@ -230,9 +230,13 @@ def _words(part: str) -> dict[str, str]:
 
 
 def _text(zh: str, en: str, section: str = _WHAT, **schema: Any) -> Param:
+    # Airflow's form proposes an example only once somebody types: it is told as well.
+    zh_example, en_example = "", ""
+    for example in schema.get("examples", ()):
+        zh_example, en_example = f" 例：{example}。", f" E.g. {example}."
     words: dict[str, Any] = {
         "title": f"{zh.split('，')[0]} / {en.split(';')[0]}",
-        "description": f"{zh}。 {en}.",
+        "description": f"{zh}。{zh_example} {en}.{en_example}",
     }
     return Param(None, type=["null", "string"], section=section, **words, **schema)
 
