@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from safehands.handover.pages import page
+from safehands.handover.state import PATHS
 from safehands.messages import LANGUAGES, say
 
 __all__ = ["calendar_page", "plan_page"]
@@ -39,7 +40,9 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
                 ),
             ],
         },
-        {
+        {"title": say("handover.page.classes", lang), "text": say("handover.page.stays", lang)}
+        if not made["classes"]
+        else {
             "title": say("handover.page.classes", lang),
             "head": [say(f"handover.page.{name}", lang) for name in ("class", "people", "fate")],
             "rows": [
@@ -72,7 +75,11 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
         if blockers
         else {"title": say("handover.page.blocked", lang), "lines": nothing}
     )
-    found.append(_tables(made, lang))
+    if "packaged" in PATHS[made["mode"]]:
+        found.append(_tables(made, lang))
+    else:
+        unpacked = say("handover.page.unpacked", lang)
+        found.append({"title": say("handover.page.tables", lang), "text": unpacked})
     return found
 
 

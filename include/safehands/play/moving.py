@@ -60,7 +60,8 @@ class Move:
         """Seal the package to the buyer's key."""
         order, path = self._order(), self._file("package.age")
         made = make_package(self.inst.store, order, path, self.clock())
-        self.tell("play.packaged", counts=dict(made.counts), digest=made.digest[:16])
+        stopped, digest = dict(made.taken_out), made.digest[:16]
+        self.tell("play.packaged", counts=dict(made.counts), digest=digest, stopped=stopped)
 
     def take(self) -> None:
         """Receive at the buyer, sign the receipt there, accept it at the seller."""

@@ -72,10 +72,19 @@ def _class(key: str, params: Mapping[str, Any], lang: str) -> list[str]:
     return [say(key, lang, people=params["people"], kind=kind, fate=fate)]
 
 
+def _rehearsed(key: str, params: Mapping[str, Any], lang: str) -> list[str]:
+    # Where the handler stays nobody is in a class; "0 people" would read as if none were told.
+    return _plain(key if params["people"] else "play.rehearsed_alone", params, lang)
+
+
 def _packaged(key: str, params: Mapping[str, Any], lang: str) -> list[str]:
     counts = params["counts"]
     shown = {"people": counts["person"], "parcels": counts["parcel"], "custody": counts["custody"]}
-    return [say(key, lang, digest=params["digest"], **shown)]
+    stopped = [
+        say("play.stopped", lang, people=people, kind=say(f"handover.class.{kind}", lang))
+        for kind, people in params["stopped"].items()
+    ]
+    return [say(key, lang, digest=params["digest"], **shown), *stopped]
 
 
 def _identity(key: str, params: Mapping[str, Any], lang: str) -> list[str]:
@@ -104,6 +113,7 @@ def _nobody(*_: str) -> None:
 
 _LINES: dict[str, Callable[[str, Mapping[str, Any], str], list[str]]] = {
     "play.class": _class,
+    "play.rehearsed": _rehearsed,
     "play.packaged": _packaged,
     "play.identity": _identity,
     "play.signed": _signed,
