@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from safehands.keys import KeyRing
 from safehands.pseudonymise.parcels import Parcels, from_table, merged, take
-from safehands.store.bulk import INFINITY
+from safehands.store.bulk import INFINITY, NOBODY, uuids
 
 RING = KeyRing("A", 1, 1, b"d" * 32, b"t" * 32, b"e" * 32)
 REUSE = 1000
@@ -48,7 +48,9 @@ def table(rows: list[Row]) -> Any:
 
 def kept(rows: list[Row]) -> Parcels:
     whole = from_table(table(rows), RING)
-    return take(whole, merged(whole, REUSE))
+    nobody = uuids([NOBODY] * len(whole))
+    nowhere = np.zeros(len(whole), dtype=np.int32)
+    return take(whole, merged(whole, REUSE, nowhere, nobody))
 
 
 def content(parcels: Parcels) -> list[tuple[Any, ...]]:
@@ -73,15 +75,10 @@ def naive(rows: list[Row]) -> set[tuple[Any, ...]]:
     return best
 
 
-def _rank(row: Row) -> tuple[int, bool]:
-    return max(row.arrived, row.collected or 0), row.collected is not None
-
-
-def _distinct(rows: list[Row]) -> list[Row]:
-    seen: dict[tuple[Any, ...], Row] = {}
-    for row in rows:
-        seen.setdefault((row.number, row.carrier, *_rank(row)), row)
-    return list(seen.values())
+def _rank(row: Row) -> tuple[int | bool, ...]:
+    done = INFINITY if row.collected is None else row.collected
+    known = max(row.arrived, row.collected or 0)
+    return known, row.collected is not None, row.arrived, done, row.status
 
 
 ROWS = st.lists(
@@ -94,7 +91,7 @@ ROWS = st.lists(
         status=st.integers(0, 4),
     ),
     max_size=20,
-).map(_distinct)
+)
 
 
 @given(ROWS, st.randoms(use_true_random=False))

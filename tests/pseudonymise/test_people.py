@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safehands.pseudonymise.people import NONE, Sightings, gather, segments
+from safehands.pseudonymise.people import NONE, Sightings, gather, segments, weight
 
 GAP = 10
 
@@ -35,7 +35,10 @@ Row = tuple[str | None, str | None, str | None, int, int]
 
 
 def naive(rows: list[Row]) -> list[Segment]:
-    """Read each number's rows in order of time; open a segment at a rename after silence."""
+    """Read each number's rows in order of time; open a segment at a rename after silence.
+
+    Of two values said at one moment the longer stands, then the later in code point order.
+    """
     found: list[Segment] = []
     for phone in sorted({row[0] for row in rows if row[0] is not None}):
         own = [(row, i) for i, row in enumerate(rows) if row[0] == phone]
@@ -48,9 +51,12 @@ def naive(rows: list[Row]) -> list[Segment]:
                 found.append(Segment(phone, at, at, active, None, None))
             segment = found[-1]
             segment.last, segment.active = at, max(segment.active, active)
-            segment.name, segment.address = name or segment.name, address or segment.address
-            segment.name_at = at if name else segment.name_at
-            segment.address_at = at if address else segment.address_at
+            said = (segment.name_at, weight(segment.name or ""), segment.name)
+            if name and (at, weight(name)) >= said[:2]:
+                segment.name, segment.name_at = name, at
+            said = (segment.address_at, weight(segment.address or ""), segment.address)
+            if address and (at, weight(address)) >= said[:2]:
+                segment.address, segment.address_at = address, at
             segment.rows.append(i)
             known, before = name or known, at
     return found

@@ -295,7 +295,8 @@ def test_a_later_version_wins_and_an_older_one_loses(world: World) -> None:
 def test_a_correction_of_any_column_is_taken(world: World, correction: dict[str, Any]) -> None:
     world.load([parcel("W1", ARRIVED)])
     before = world.parcels()
-    counts = world.load([parcel("W1", ARRIVED, **correction)], stations=["A1"])
+    later = world.on(BUSINESS_DATE + DAY)
+    counts = later.load([parcel("W1", ARRIVED, **correction)], stations=["A1"])
     assert (counts["new"], counts["changed"], counts["unchanged"]) == (0, 1, 0)
     after = world.parcels()
     assert len(after) == 1

@@ -7,11 +7,13 @@ scale-test``) a worker is killed in every step, otherwise in two of them.
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -21,10 +23,19 @@ from typing import Any
 import fsspec
 import pytest
 from chain_landing import write_chain
+from click.testing import CliRunner
 from following import Followed, follow
+from sqlalchemy import text
 from stack import Stack, await_true, missing
 
 from nights import BUSINESS_DATE
+from safehands import embedded, journal
+from safehands.cli import command
+from safehands.installation import database_url, key_sources
+from safehands.keys.choose import choose
+from safehands.settings import Settings
+from safehands.store import Store
+from safehands.store.digest import store_digest
 
 DAG, EXPORTS = "nightly_governance", "exports"
 SHARD_STEPS = ("ingest", "validate", "minimise", "pseudonymise")
@@ -48,6 +59,11 @@ class Night:
     landing: Path
     followed: Followed
 
+    def store(self) -> Store:
+        """The workers' store, with their keys."""
+        settings = Settings.read(self.stack.environ("worker"))
+        return Store(database_url(settings), choose(settings.keys_url, key_sources(settings)))
+
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[Night]:
@@ -69,6 +85,31 @@ def night() -> Iterator[Night]:
     finally:
         stack.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def alone(night: Night) -> Iterator[Store]:
+    """The same landing governed by one command on one machine, under the same root key."""
+    home = Path(tempfile.mkdtemp(prefix="sh-alone-"))
+    keys = home / "keys"
+    keys.mkdir(mode=0o700)
+    shutil.copy2(night.stack.folder / "data" / "keys" / "root.key", keys)
+    environment = {
+        "SAFEHANDS_HOME": str(home),
+        "SAFEHANDS_LANDING": str(night.landing),
+        "SAFEHANDS_SHARD_MEGABYTES": "1",
+    }
+    try:
+        words = ("nightly", "--date", DAY.isoformat(), "--lang", "en")
+        done = CliRunner().invoke(command("en"), words, env=environment)
+        assert done.exit_code == 0, done.output or done.exception
+        settings = Settings.read(environment)
+        store = Store(database_url(settings), choose(settings.keys_url, key_sources(settings)))
+        yield store
+        store.close()
+    finally:
+        embedded.remove(embedded.Place(home))
+        shutil.rmtree(home, ignore_errors=True)
 
 
 def _upload(stack: Stack, landing: Path) -> None:
@@ -102,6 +143,43 @@ def test_the_run_finishes_on_both_workers(night: Night) -> None:
     assert followed.failed == []
     assert set(followed.workers) == {"worker-1", "worker-2"}
     assert [followed.tasks[f"shard.{step}"] for step in SHARD_STEPS] == [8, 8, 8, 8]
+
+
+def test_the_store_is_that_of_one_machine(night: Night, alone: Store) -> None:
+    assert store_digest(night.store()) == store_digest(alone)
+
+
+def test_nothing_is_lost_or_done_twice(night: Night, alone: Store) -> None:
+    """Batches, events and what each step counted: those of a night that nobody disturbed."""
+    store = night.store()
+    journal.verify(store, journal.signing_key(store.provider).verifier)
+    ours, theirs = _record(store), _record(alone)
+    assert len(ours.batches) == STATIONS
+    assert ours == theirs
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a night left behind it: its files, its own events and what they counted."""
+
+    batches: list[str]
+    events: dict[str, int]
+    counted: dict[str, int]
+
+
+def _record(store: Store) -> Record:
+    with store.begin("safehands_backup") as connection:
+        batches = connection.execute(text("SELECT file_digest, run FROM batch")).all()
+        bodies = connection.execute(text("SELECT body FROM ledger_entry")).scalars().all()
+    runs = {run for _, run in batches}
+    # Airflow's risk assessment follows the night by itself, under a run of its own.
+    own = [one for one in map(json.loads, bodies) if one["run"] in runs]
+    counted: Counter[str] = Counter()
+    for one in own:
+        for name in ("in", "out", "new", "changed", "duplicates"):
+            counted[f"{one['event']}.{name}"] += one["facts"].get("counts", {}).get(name, 0)
+    events = Counter(one["event"] for one in own)
+    return Record(sorted(digest for digest, _ in batches), dict(events), dict(counted))
 
 
 def test_killed_workers_are_made_up_for_within_a_minute(night: Night) -> None:

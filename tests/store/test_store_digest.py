@@ -115,7 +115,6 @@ def test_the_digest_is_keyed_by_the_root(make: Callable[[], World], tmp_path: Pa
         "UPDATE subject SET detail = 1",
         "UPDATE subject SET restricted = true",
         "UPDATE subject SET last_seen = last_seen + interval '1 second'",
-        "UPDATE subject SET generation = 1",
         "INSERT INTO tombstone VALUES (1, gen_random_uuid(), now(), 'request')",
         "UPDATE quarantine SET row_number = 3",
         "DELETE FROM quarantine",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,16 @@ from safehands.pseudonymise.vault import Vault
 from safehands.store import Store, driver
 from safehands.store.bulk import EPOCH_SHIFT, INFINITY, NOBODY, copy_in, copy_out, uuids
 
-__all__ = ["Holders", "as_table", "custody", "months", "parcels", "preferences", "subjects_of"]
+__all__ = [
+    "Holders",
+    "as_table",
+    "custody",
+    "months",
+    "parcels",
+    "people_of",
+    "preferences",
+    "subjects_of",
+]
 
 Array = npt.NDArray[Any]
 
@@ -27,6 +37,12 @@ Array = npt.NDArray[Any]
 def subjects_of(ids: list[bytes], segments: Array) -> Array:
     """Return each row's subject id as ``V16``; rows without a person get the nil id."""
     return uuids([*ids, NOBODY])[segments]
+
+
+def people_of(vault: Vault, of_row: Array) -> Array:
+    """Return each row's lookup as ``V16``, which no other person has and no chance decides."""
+    nobody = uuids([NOBODY])
+    return np.append(vault.lookups, nobody)[of_row]
 
 
 def as_table(parcels: Parcels, subjects: Array, controller: int, stations: Array) -> pa.Table:
@@ -69,11 +85,15 @@ def parcels(
     stations: Array,
     batches: Array,
     reuse_days: int,
+    night: date,
 ) -> dict[str, int]:
     """Write new and changed parcels; leave what is known already or known better.
 
     A waybill is the same parcel within ``reuse_days`` of arrival. Of two versions the one with
-    the later time wins. A changed arrival month is a delete and an insert, which PostgreSQL's
+    the later time wins; of two with one time the one of the later night, and of two of this
+    ``night`` (its business date) the one with the greater content, so that the order of shards
+    decides nothing. Not promised where one of these two is what earlier nights left in the store.
+    A changed arrival month is a delete and an insert, which PostgreSQL's
     partitions ask for anyway. Return ``new``, ``changed``, ``unchanged`` and ``out``.
     """
     raw = driver(connection)
@@ -92,7 +112,7 @@ def parcels(
         ("i2", rows.tags),
     ]
     copy_in(raw, "incoming_parcel", columns)
-    unchanged, changed = _against_known(connection, reuse_days)
+    unchanged, changed = _against_known(connection, reuse_days, night)
     inserted = connection.execute(text(_INSERT), {"controller": controller}).rowcount
     new = inserted - changed
     return {"out": len(rows), "new": new, "changed": changed, "unchanged": unchanged}
@@ -110,13 +130,16 @@ def months(store: Store, arrived: Array) -> None:
             connection.execute(text("SELECT add_month(:month)"), {"month": f"{month}-01"})
 
 
-def _against_known(connection: Connection, reuse_days: int) -> tuple[int, int]:
+def _against_known(connection: Connection, reuse_days: int, night: date) -> tuple[int, int]:
+    connection.execute(text(_OUTRANKED))
     anything = connection.execute(text("SELECT EXISTS (SELECT FROM parcel)")).scalar()
     if not anything:
         return 0, 0
     connection.execute(text("ANALYZE incoming_parcel"))
     window = {"days": reuse_days}
-    unchanged = connection.execute(text(_DROP_KNOWN), window).rowcount
+    tonight = connection.execute(text(_TONIGHT), {"night": night}).scalars().all()
+    dropped = connection.execute(text(_DROP_KNOWN), {**window, "tonight": list(tonight)})
+    unchanged = int(dropped.scalar_one())
     changed = connection.execute(text(_REMOVE_OLD), window).rowcount
     return unchanged, changed
 
@@ -156,7 +179,8 @@ def custody(
     shelf while nothing else about it changes. Of two parcels with one number the later has a slip.
     """
     connection.execute(text(_END_CUSTODY), {"days": reuse_days})
-    slips = _slips(rows, table, holders)
+    outranked = set(copy_out(driver(connection), _LOSERS, ["uuid"])[0].tolist())
+    slips = [s for s in _slips(rows, table, holders) if s.waybill not in outranked]
     fresh = set(copy_out(driver(connection), _FRESH, ["uuid"])[0].tolist())
     known = [slip for slip in slips if slip.waybill not in fresh]
     outdated = _remove_outdated(connection, holders.ring, known) if known else set()
@@ -251,30 +275,40 @@ def preferences(
     of_row: Array,
     batches: Array,
     undated: int,
+    night: date,
 ) -> int:
     """Write each person's latest preferences; an older statement never replaces a newer one.
 
-    ``undated`` (microseconds since 1970) stands for rows without a time. Return the number of
-    people whose preferences were written.
+    Of two that were said at the same moment the one with the higher codes stands, then the one
+    that allows less: no marketing rather than nothing said, nothing said rather than marketing.
+    ``undated`` (microseconds since 1970) stands for rows without a time. What is replaced for the
+    first time in a ``night`` (its business date) is kept in ``preference.before``.
+    Return the number of people whose preferences were written.
     """
     updated = micros(table["updated_at"], undated)
     person = _one_position(ids)[of_row]
-    order = np.lexsort((np.arange(len(updated)), updated, person))
+    channel, choice, window, marketing = (
+        _small(table[name])
+        for name in ("notify_channel", "delivery_choice", "time_window", "marketing")
+    )
+    less = (-_ALLOWS[marketing + 1], -window)
+    order = np.lexsort((*less, choice, channel, updated, person))
     last = np.append(person[order][1:] != person[order][:-1], True) if len(order) else order
     rows = order[last.astype(bool)]
     raw = driver(connection)
     raw.execute(_INCOMING_PREFERENCE)
     columns: list[tuple[Any, Array]] = [
         ("uuid", subjects_of(ids, of_row[rows])),
-        ("i2", _small(table["notify_channel"])[rows]),
-        ("i2", _small(table["delivery_choice"])[rows]),
-        ("i2", _small(table["time_window"])[rows]),
-        ("i2", _small(table["marketing"])[rows]),
+        ("i2", channel[rows]),
+        ("i2", choice[rows]),
+        ("i2", window[rows]),
+        ("i2", marketing[rows]),
         ("ts", updated[rows]),
         ("i4", batches[table["_file"].to_numpy()][rows]),
     ]
     copy_in(raw, "incoming_preference", columns)
-    return connection.execute(text(_UPSERT_PREFERENCE), {"controller": controller}).rowcount
+    values = {"controller": controller, "night": night}
+    return connection.execute(text(_UPSERT_PREFERENCE), values).rowcount
 
 
 def _one_position(ids: list[bytes]) -> Array:
@@ -287,6 +321,8 @@ def _small(column: Any) -> Array:
     return np.asarray(column.cast(pa.int16()).fill_null(0).to_numpy())
 
 
+# How much a statement on marketing allows, by its code plus one: not stated, no, yes.
+_ALLOWS = np.array([1, 0, 2])
 _INCOMING = (
     "CREATE TEMP TABLE incoming_parcel (waybill uuid, subject_id uuid, arrived_at timestamptz,"
     " collected_at timestamptz, station_id int, district int, batch_id int, carrier int2,"
@@ -302,13 +338,29 @@ _KNOWN_SINCE = (
     " THEN greatest({0}.arrived_at, {0}.collected_at) ELSE {0}.arrived_at END"
 )
 _OF_STORE, _OF_FILE = _KNOWN_SINCE.format("p"), _KNOWN_SINCE.format("i")
-_DROP_KNOWN = (
-    f"DELETE FROM incoming_parcel i USING parcel p WHERE{_SAME}"
-    f" AND ({_OF_STORE} > {_OF_FILE} OR (p.arrived_at = i.arrived_at"
+_ALIKE = (
+    "(p.arrived_at = i.arrived_at"
     " AND coalesce(p.collected_at, 'infinity') = i.collected_at"
     " AND coalesce(p.subject_id, '00000000-0000-0000-0000-000000000000') = i.subject_id"
     " AND (p.station_id, p.district, p.carrier, p.status, p.weight_band, p.tags)"
-    " = (i.station_id, i.district, i.carrier, i.status, i.weight_band, i.tags)))"
+    " = (i.station_id, i.district, i.carrier, i.status, i.weight_band, i.tags))"
+)
+_RANK = (
+    "ROW(coalesce({0}.collected_at, 'infinity') < 'infinity', {0}.arrived_at,"
+    " coalesce({0}.collected_at, 'infinity'), {0}.station_id, {0}.district, {0}.carrier,"
+    " {0}.status, {0}.weight_band, {0}.tags, coalesce((SELECT s.lookup FROM subject s"
+    " WHERE s.subject_id = {0}.subject_id), '00000000-0000-0000-0000-000000000000'))"
+)
+_OUTRANKED = "CREATE TEMP TABLE outranked (waybill uuid) ON COMMIT DROP"
+_LOSERS = "SELECT waybill FROM outranked"
+_TONIGHT = "SELECT id FROM batch WHERE business_date = :night"
+_DROP_KNOWN = (
+    f"WITH gone AS (DELETE FROM incoming_parcel i USING parcel p WHERE{_SAME}"
+    f" AND ({_OF_STORE} > {_OF_FILE} OR {_ALIKE} OR ({_OF_STORE} = {_OF_FILE}"
+    f" AND p.batch_id = ANY (:tonight) AND {_RANK.format('p')} > {_RANK.format('i')}))"
+    f" RETURNING i.waybill, {_OF_STORE} = {_OF_FILE} AND NOT {_ALIKE} AS lost),"
+    " losers AS (INSERT INTO outranked SELECT waybill FROM gone WHERE lost)"
+    " SELECT count(*) FROM gone"
 )
 _REMOVE_OLD = f"DELETE FROM parcel p USING incoming_parcel i WHERE{_SAME}"
 _INSERT = (
@@ -345,14 +397,21 @@ _INCOMING_PREFERENCE = (
     " delivery_choice int2, time_window int2, marketing int2, updated_at timestamptz,"
     " batch_id int) ON COMMIT DROP"
 )
+_STANDS = (
+    "ROW({0}.updated_at, {0}.notify_channel, {0}.delivery_choice, -{0}.time_window,"
+    " -CASE {0}.marketing WHEN 0 THEN 0 WHEN -1 THEN 1 ELSE 2 END)"
+)
 _UPSERT_PREFERENCE = (
     "INSERT INTO preference AS p (controller_id, subject_id, notify_channel, delivery_choice,"
-    " time_window, marketing, updated_at, batch_id)"
+    " time_window, marketing, updated_at, batch_id, before)"
     " SELECT :controller, subject_id, notify_channel, delivery_choice, time_window, marketing,"
-    " updated_at, batch_id FROM incoming_preference"
+    " updated_at, batch_id, '' FROM incoming_preference"
     " ON CONFLICT (controller_id, subject_id) DO UPDATE SET"
     " notify_channel = excluded.notify_channel, delivery_choice = excluded.delivery_choice,"
     " time_window = excluded.time_window, marketing = excluded.marketing,"
-    " updated_at = excluded.updated_at, batch_id = excluded.batch_id"
-    " WHERE excluded.updated_at > p.updated_at"
+    " updated_at = excluded.updated_at, batch_id = excluded.batch_id,"
+    " before = CASE WHEN EXISTS (SELECT FROM batch b WHERE b.id = p.batch_id"
+    " AND b.business_date = :night) THEN p.before ELSE concat_ws(',', p.notify_channel,"
+    " p.delivery_choice, p.time_window, p.marketing) END"
+    f" WHERE {_STANDS.format('excluded')} > {_STANDS.format('p')}"
 )

@@ -69,11 +69,12 @@ def take(parcels: Parcels, positions: Array) -> Parcels:
     return Parcels(*(getattr(parcels, name)[positions] for name in Parcels.__match_args__))
 
 
-def merged(parcels: Parcels, reuse_micros: int) -> Array:
+def merged(parcels: Parcels, reuse_micros: int, stations: Array, people: Array) -> Array:
     """Return the positions to keep, in token order: of repeats the one that is known latest.
 
     "Latest" is the later of arrival and collection, then a collected row over one that is not,
-    then the later row: the same rows in another order give the same result for distinct times.
+    then the greater content: the same rows in another order give the same result. ``stations``
+    (ids) and ``people`` (``V16``, the same for rows of one person) belong to the content.
     A number that arrives again ``reuse_micros`` or more later is no repeat but another parcel.
     """
     words = parcels.waybill.view(">u8").reshape(-1, 2)
@@ -82,7 +83,7 @@ def merged(parcels: Parcels, reuse_micros: int) -> Array:
     repeated = np.flatnonzero(high[order][1:] == high[order][:-1])
     if not len(repeated):
         return order
-    return _without_repeats(parcels, _uses(parcels, words, reuse_micros))
+    return _without_repeats(parcels, _uses(parcels, words, reuse_micros), stations, people)
 
 
 def _uses(parcels: Parcels, words: Array, reuse_micros: int) -> Array:
@@ -98,9 +99,24 @@ def _uses(parcels: Parcels, words: Array, reuse_micros: int) -> Array:
     return uses
 
 
-def _without_repeats(parcels: Parcels, uses: Array) -> Array:
+def _without_repeats(parcels: Parcels, uses: Array, stations: Array, people: Array) -> Array:
+    often = np.bincount(uses)[uses] > 1
+    rows = np.flatnonzero(often)
+    chosen = rows[_last_of_each(take(parcels, rows), uses[rows], stations[rows], people[rows])]
+    kept: Array = np.concatenate([np.flatnonzero(~often), chosen])
+    # Uses are numbered in token order.
+    return kept[np.argsort(uses[kept])]
+
+
+def _last_of_each(parcels: Parcels, uses: Array, stations: Array, people: Array) -> Array:
     done = parcels.collected != INFINITY
     known = np.where(done, np.maximum(parcels.arrived, parcels.collected), parcels.arrived)
-    order = np.lexsort((parcels.row, done, known, uses))
-    kept: Array = order[np.append(uses[order][1:] != uses[order][:-1], True)]
-    return kept
+    who = np.ascontiguousarray(people).view(">u8").reshape(-1, 2)
+    content = (
+        *(parcels.tags, parcels.weight_band, parcels.status, parcels.carrier, parcels.district),
+        *(stations, parcels.collected, parcels.arrived),
+    )
+    order = np.lexsort((parcels.row, who[:, 1], who[:, 0], *content, done, known, uses))
+    ends = np.append(uses[order][1:] != uses[order][:-1], True)[: len(order)]
+    last: Array = order[ends]
+    return last

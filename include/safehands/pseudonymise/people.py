@@ -5,6 +5,10 @@ of one number form segments: a new one starts where a different name appears aft
 longer than ``reissue_after_days``, because the carrier may have given the number to somebody
 else. A name is compared with the last one given: a sighting without a name between the two does
 not hide the change. A segment becomes, or joins, one generation of a subject.
+
+Of a person's names, and of their addresses, the one that was said last stands; of two said at the
+same moment the longer, of two equally long the later in code point order. So the order of rows, and
+of shards (:mod:`safehands.pseudonymise.vault`), decides nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["NONE", "People", "Sightings", "gather", "segments"]
+__all__ = ["NONE", "People", "Sightings", "gather", "segments", "weight"]
 
 NONE = -1
 Ints = npt.NDArray[np.int64]
@@ -45,7 +49,7 @@ class Sightings:
 class People:
     """One entry per segment, ordered by phone and time, plus each sighting's segment.
 
-    ``name_at`` and ``address_at``: when the value was given (microseconds since 1970).
+    ``name_at`` and ``address_at``: when the value was said (microseconds since 1970; 0: never).
     """
 
     phone: Ints
@@ -72,6 +76,11 @@ def gather(parts: list[dict[str, Any]]) -> Sightings:
     return Sightings(phone, name, address, at, active, phones, names, addresses)
 
 
+def weight(value: str) -> tuple[int, str]:
+    """Return what decides between two values that were said at the same moment."""
+    return len(value), value
+
+
 def _joined(arrays: list[Ints]) -> Ints:
     # A shard whose files were all set aside has no sighting at all.
     return np.concatenate([np.empty(0, dtype=np.int64), *arrays])
@@ -88,8 +97,8 @@ def segments(seen: Sightings, reissue_micros: int) -> People:
     of_sighting[order] = number
     first = np.flatnonzero(starts)
     last = np.append(first[1:], len(order)) - 1 if len(first) else first
-    named, name_at = _latest(number, name, at, len(first))
-    placed, address_at = _latest(number, seen.address[order], at, len(first))
+    named, name_at = _latest(number, name, at, len(first), seen.names)
+    placed, address_at = _latest(number, seen.address[order], at, len(first), seen.addresses)
     return People(
         phone=phone[first],
         first=at[first],
@@ -140,12 +149,19 @@ def _max_per(number: Ints, values: Ints, count: int) -> Ints:
     return highest
 
 
-def _latest(number: Ints, values: Ints, at: Ints, count: int) -> tuple[Ints, Ints]:
+def _latest(
+    number: Ints, values: Ints, at: Ints, count: int, texts: list[str]
+) -> tuple[Ints, Ints]:
     """Return each segment's last value that is given and when; sightings are in order of time."""
     latest = np.full(count, NONE, dtype=np.int64)
     when = np.zeros(count, dtype=np.int64)
     given = values != NONE
+    number, values, at = number[given], values[given], at[given]
     # NumPy keeps the last of several values assigned to one position.
-    latest[number[given]] = values[given]
-    when[number[given]] = at[given]
+    latest[number] = values
+    when[number] = at
+    rivals = np.flatnonzero((at == when[number]) & (values != latest[number]))
+    for segment, value in zip(number[rivals].tolist(), values[rivals].tolist(), strict=True):
+        if weight(texts[value]) > weight(texts[latest[segment]]):
+            latest[segment] = value
     return latest, when

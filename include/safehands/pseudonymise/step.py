@@ -98,7 +98,7 @@ def _write(
     batches = evidence.open_batches(connection, work.handoff, work.night, work.owner)
     rows = sum(t.num_rows for t in tables.values() if t is not None)
     corrected = corrected_for(connection, work.ring, tables)
-    kept = dated(connection, work.ring, corrected.tables)
+    kept = dated(connection, work.ring, corrected.tables, work.night.business_date)
     graves = _graves(connection)
     kept, older = _without(kept, graves, work)
     kept, unopened = without_unopened(connection, work.ring, kept)
@@ -131,6 +131,7 @@ def _write(
             part,
             batches,
             _start(work.night),
+            work.night.business_date,
         )
     if stopped := honour(connection, work.night):
         counts["consent_ended"] = stopped
@@ -178,7 +179,7 @@ def _vault(
         reissue_days=policy.reissue_after_days,
         corrected=corrected.lookups,
     )
-    vault.write(connection, work.ring, work.owner.id, held, folk)
+    vault.write(connection, work.ring, work.owner.id, held, folk, work.night.business_date)
     return held
 
 
@@ -193,9 +194,10 @@ def _parcels(
 ) -> tuple[dict[str, int], list[dict[str, Any]]]:
     whole = parcels.from_table(table, work.ring)
     reuse_days = work.night.policy.waybill_reuse_days
-    keep = parcels.take(whole, parcels.merged(whole, reuse_days * 86_400_000_000))
-    subjects = load.subjects_of(held.ids, of_row[keep.row])
     stations = _stations(work)
+    rivals = (stations[whole.file], load.people_of(held, of_row))
+    keep = parcels.take(whole, parcels.merged(whole, reuse_days * 86_400_000_000, *rivals))
+    subjects = load.subjects_of(held.ids, of_row[keep.row])
     quality = check(load.as_table(keep, subjects, work.owner.id, stations))
     counts = load.parcels(
         connection,
@@ -205,6 +207,7 @@ def _parcels(
         stations[keep.file],
         batches[keep.file],
         reuse_days,
+        work.night.business_date,
     )
     held_by = load.Holders(work.ring, held, of_row)
     load.custody(connection, work.owner.id, keep, table, held_by, reuse_days)

@@ -129,6 +129,8 @@ def _apply(
     work = Work(connection, ring, owner, day, now, values)
     for item in due:
         _add(counts, carry_out(work, item))
+    for statement in _FORGET_BEFORE:
+        connection.execute(text(statement))
     return counts
 
 
@@ -201,6 +203,11 @@ def _step_result(connection: Connection, night: Night, shard: str, counts: dict[
     connection.execute(text(_STEP), values)
 
 
+# What the load kept of the state before this night has served: its shards are all loaded.
+_FORGET_BEFORE = (
+    "UPDATE subject SET before = NULL WHERE before IS NOT NULL",
+    "UPDATE preference SET before = '' WHERE before <> ''",
+)
 _STATE = "SELECT coalesce(max(id), 0) FROM batch WHERE controller_id = :id AND state = 'loaded'"
 _STEP = (
     "INSERT INTO step_result (run, business_date, shard, step, counts, reasons, seconds)"

@@ -217,7 +217,7 @@ _READ_CUSTODY = (
 )
 _INCOMING = "CREATE TEMP TABLE rekeyed (id uuid PRIMARY KEY, sealed bytea) ON COMMIT DROP"
 _WRITE_SUBJECT = (
-    "UPDATE subject t SET sealed = r.sealed, key_version = :version FROM rekeyed r"
+    "UPDATE subject t SET sealed = r.sealed, before = NULL, key_version = :version FROM rekeyed r"
     " WHERE t.controller_id = :id AND t.subject_id = r.id"
 )
 _WRITE_CUSTODY = (

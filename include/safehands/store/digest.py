@@ -1,7 +1,8 @@
 """The store digest: one keyed value that says whether two stores hold the same.
 
 It covers decrypted canonical rows and leaves out what differs between equal stores: nonces, salts,
-random ids, tokens, key versions, run times and the ledger. Two installations with the same root
+random ids, tokens, the numbers of a phone number's holders (they follow the order of loading), key
+versions, run times and the ledger. Two installations with the same root
 key can be compared; the key keeps the digest from being a fingerprint of known data.
 """
 
@@ -112,7 +113,7 @@ def _rows(connection: Connection, query: str, people: dict[bytes, str]) -> Itera
 
 
 _SUBJECTS = (
-    "SELECT subject_id, wrapped_salt, sealed, generation, detail, restricted,"
+    "SELECT subject_id, wrapped_salt, sealed, detail, restricted,"
     " extract(epoch FROM first_seen), extract(epoch FROM last_seen) FROM subject"
 )
 _PARCELS = (

@@ -33,6 +33,7 @@ __all__ = [
     "corrected",
     "history",
     "masked",
+    "masked_name",
     "opened",
     "settled",
     "was_called",
@@ -64,7 +65,7 @@ def masked(record: Record) -> Record:
     """Return the record as it is kept once the full contact is no longer needed."""
     kept: Record = {
         "address": "",
-        "name": _masked_once(record["name"]),
+        "name": masked_name(record["name"]),
         "phone": record["phone"] if "*" in record["phone"] else mask_phone(record["phone"]),
     }
     if "history" in record:
@@ -111,12 +112,13 @@ def was_called(record: Record, shown: str) -> bool:
     return any(e["hash"] == _hash(shown) for e in entries)
 
 
-def _masked_once(name: str) -> str:
+def masked_name(name: str) -> str:
+    """Return the name masked; one that a source gave masked stays as it is."""
     return name if "*" in name else mask_name(name)
 
 
 def _masked_entry(entry: Record) -> Record:
-    was = _masked_once(entry["was"]) if entry["field"] == "name" else ""
+    was = masked_name(entry["was"]) if entry["field"] == "name" else ""
     return {**entry, "was": was}
 
 

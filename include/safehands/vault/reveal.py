@@ -149,7 +149,9 @@ _COLUMNS = (
     " (SELECT count(*) FROM subject o WHERE o.lookup = s.lookup) FROM subject s"
 )
 _SUBJECT = f"{_COLUMNS} WHERE s.subject_id = :subject"
-_LOOKUP = f"{_COLUMNS} WHERE s.lookup = :lookup ORDER BY s.generation DESC LIMIT 1"
+_LOOKUP = (
+    f"{_COLUMNS} WHERE s.lookup = :lookup ORDER BY s.last_seen DESC, s.generation DESC LIMIT 1"
+)
 _RESTRICTED = (
     "SELECT (restricted_at AT TIME ZONE 'Asia/Shanghai')::date, reason"
     " FROM restriction_of(CAST(:who AS uuid), CAST(:seek AS uuid))"
