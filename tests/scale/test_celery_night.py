@@ -89,14 +89,21 @@ def night() -> Iterator[Night]:
 
 @pytest.fixture(scope="module")
 def alone(night: Night) -> Iterator[Store]:
-    """The same landing governed by one command on one machine, under the same root key."""
+    """The same objects governed by one command on one machine, under the same root key.
+
+    The same objects: a file of an object store is known by its tag, one of a folder by its digest,
+    and quarantined rows point to it.
+    """
     home = Path(tempfile.mkdtemp(prefix="sh-alone-"))
     keys = home / "keys"
     keys.mkdir(mode=0o700)
     shutil.copy2(night.stack.folder / "data" / "keys" / "root.key", keys)
+    worker = night.stack.environ("worker")
     environment = {
+        **{name: value for name, value in worker.items() if name.startswith("AWS_")},
+        "SAFEHANDS_POLICY": worker["SAFEHANDS_POLICY"],
         "SAFEHANDS_HOME": str(home),
-        "SAFEHANDS_LANDING": str(night.landing),
+        "SAFEHANDS_LANDING": f"s3://{EXPORTS}",
         "SAFEHANDS_SHARD_MEGABYTES": "1",
     }
     try:

@@ -27,6 +27,8 @@ CIPHERTEXT: dict[tuple[str, str], Under] = {
     ("erasure_subject", "wrapped"): "epoch",
     ("correction", "wrapped"): "epoch",
     ("subject", "sealed"): "data",
+    # What a night replaced, until its purge: the rotation removes it.
+    ("subject", "before"): "data",
     ("custody", "sealed"): "data",
     ("quarantine", "sealed"): "day",
     ("control_evidence", "sealed"): "day",

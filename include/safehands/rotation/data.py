@@ -138,6 +138,8 @@ def _end(store: Store, owner: Owner, now: datetime, batch: int) -> tuple[int, in
         wrapped = wrapped_keys(connection, owner, lock=True)
         old = max(wrapped.former)
         connection.execute(text("DELETE FROM former_key WHERE controller_id = :id"), _id(owner))
+        # Who was loaded while it ran has the new key and what it replaced under the old one.
+        connection.execute(text(_FORGET_BEFORE), _id(owner))
         # This ring has the new key alone, as all rings after the commit.
         ring = open_ring(connection, store.provider, owner)
         proved = sum(_prove(connection, ring, table, owner, batch) for table in _TABLES)
@@ -220,6 +222,7 @@ _WRITE_SUBJECT = (
     "UPDATE subject t SET sealed = r.sealed, before = NULL, key_version = :version FROM rekeyed r"
     " WHERE t.controller_id = :id AND t.subject_id = r.id"
 )
+_FORGET_BEFORE = "UPDATE subject SET before = NULL WHERE controller_id = :id AND before IS NOT NULL"
 _WRITE_CUSTODY = (
     "UPDATE custody t SET sealed = r.sealed FROM rekeyed r"
     " WHERE t.controller_id = :id AND t.waybill = r.id AND :version > 0"

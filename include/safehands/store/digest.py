@@ -1,8 +1,8 @@
 """The store digest: one keyed value that says whether two stores hold the same.
 
 It covers decrypted canonical rows and leaves out what differs between equal stores: nonces, salts,
-random ids, tokens, the numbers of a phone number's holders (they follow the order of loading), key
-versions, run times and the ledger. Two installations with the same root
+random ids, tokens, key versions, run times and the ledger. The holders of one phone number count in
+the order in which they were seen, not in that of loading. Two installations with the same root
 key can be compared; the key keeps the digest from being a fingerprint of known data.
 """
 
@@ -113,7 +113,8 @@ def _rows(connection: Connection, query: str, people: dict[bytes, str]) -> Itera
 
 
 _SUBJECTS = (
-    "SELECT subject_id, wrapped_salt, sealed, detail, restricted,"
+    "SELECT subject_id, wrapped_salt, sealed, row_number() OVER"
+    " (PARTITION BY lookup ORDER BY first_seen, last_seen) - 1, detail, restricted,"
     " extract(epoch FROM first_seen), extract(epoch FROM last_seen) FROM subject"
 )
 _PARCELS = (
