@@ -30,7 +30,7 @@ HEADING = {
     "quality": ("数据质量", "Quality"),
     "privacy": ("隐私", "Privacy"),
     "risk": ("风险", "Risk"),
-    "handovers": ("转让交接", "Hand-overs"),
+    "handovers": ("移交", "Hand-overs"),
     "incidents": ("访问与事件", "Access and incidents"),
     "backups": ("备份与台账", "Backups and ledger"),
 }
