@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -20,15 +21,23 @@ _PAUSE = 3.0
 _LIMIT = 90.0
 _LOOK = 0.3
 
+NOBODY: dict[str, Any] = {"nobody": True}
+"""In place of an answer: the time runs out, as Airflow's scheduler sees it."""
+
 
 class Answers:
-    """``given``: (task, HTTP status) of every answer; ``asked``: what people were shown."""
+    """What was answered and asked.
+
+    ``given``: (task, HTTP status) of every answer; ``asked``: what people were shown; ``waited``:
+    how long those had who did not answer.
+    """
 
     def __init__(self, dag: str, answers: dict[str, list[dict[str, Any]]], user: str) -> None:
         self.dag, self.answers, self.user = dag, answers, user
         self.given: list[tuple[str, int]] = []
         self.asked: list[dict[str, Any]] = []
         self.others: dict[str, Any] = {}
+        self.waited: list[timedelta] = []
 
     def follow(self, over: Event) -> None:
         client, seen, begun = _client(self.user), {}, monotonic()
@@ -59,6 +68,9 @@ class Answers:
         place = f"/api/v2/dags/{self.dag}/dagRuns/{ti['dag_run_id']}/taskInstances"
         where = f"{place}/{ti['task_id']}/{ti['map_index']}/hitlDetails"
         given = dict(waiting.pop(0))
+        if given == NOBODY:
+            self.waited.append(_time_out(ti["id"]))
+            return
         client = self.others.get(given.pop("as", ""), client)
         done = client.patch(where, json=given)
         self.given.append((ti["task_id"], done.status_code))
@@ -94,6 +106,20 @@ def _client(user: str) -> Any:
     return TestClient(app, headers={"Authorization": f"Bearer {token}"})
 
 
+def _time_out(task_instance: str) -> timedelta:
+    """Put a task's deadline into the past, let the scheduler look; return how long it had."""
+    from airflow.jobs.job import Job
+    from airflow.jobs.scheduler_job_runner import SchedulerJobRunner
+
+    engine = create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.begin() as connection:
+        had = connection.execute(text(_DEADLINE), {"id": task_instance}).scalar_one()
+        connection.execute(text(_PAST), {"id": task_instance})
+    engine.dispose()
+    SchedulerJobRunner(job=Job()).check_awaiting_input_timeouts()
+    return timedelta(seconds=float(had))
+
+
 def _fail(dag: str) -> None:
     engine = create_engine(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
     with engine.begin() as connection:
@@ -105,3 +131,7 @@ def _fail(dag: str) -> None:
             {"dag": dag},
         )
     engine.dispose()
+
+
+_DEADLINE = "SELECT extract(epoch FROM trigger_timeout - now()) FROM task_instance WHERE id = :id"
+_PAST = "UPDATE task_instance SET trigger_timeout = now() - interval '1 second' WHERE id = :id"

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from answering import answering
+from answering import NOBODY, answering
 from runs import landing, metadata, result, run_dag, states
 from sqlalchemy import text
 
@@ -138,6 +138,17 @@ def started(name: str) -> int:
 
     with create_session() as session:
         return int(session.query(DagRun).filter(DagRun.run_id == name).count())
+
+
+def test_no_answer_within_six_days_is_no_answer(inst: Installation, told: UUID) -> None:
+    run, somebody = approval(told, seller=NOBODY, buyer=NOBODY)
+    assert all(timedelta(days=5) < time < timedelta(days=6) for time in somebody.waited)
+    assert len(somebody.waited) == 2
+    found = states(run)
+    assert (found["seller"], found["buyer"]) == ("skipped", "skipped")
+    assert said(inst, told) == {}
+    assert state(inst, told) == "answered"
+    assert result(run, "conclude")["approved"] is False
 
 
 def test_only_the_named_people_approve_and_no_rule_is_approved_away(
