@@ -22,6 +22,7 @@ from safehands.handover.notify import notify, window_end
 from safehands.handover.opening import Asked
 from safehands.handover.pages import folder_of
 from safehands.handover.plan import assess, gate, measure, plan
+from safehands.handover.planpage import plan_page
 from safehands.handover.report import external, write_report
 from safehands.handover.state import PATHS, Mode, load
 from safehands.handover.status import status
@@ -99,6 +100,13 @@ def test_a_rehearsal_plans_and_opens_nothing(deal: Deal) -> None:
     # Nine people are no number a buyer may see before closing.
     assert made["due_diligence"]["people"] in (0, 50)
     assert not set(PHONES.values()) & set(json.dumps(made).split('"'))
+    # Its page is for a shop's owner: what is stored has a name there, and no name of a column.
+    shown = plan_page(made).decode()
+    for table, one in made["columns"].items():
+        assert f">{table}<" not in shown
+        assert not [name for name in one["columns"] if "_" in name and name in shown]
+    assert "首次出现" in shown
+    assert "first seen" in shown
 
 
 def test_a_calendar_that_is_too_early_says_so(deal: Deal) -> None:

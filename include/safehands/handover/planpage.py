@@ -118,17 +118,18 @@ def _calendar(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
 def _tables(made: Mapping[str, Any], lang: str) -> dict[str, Any]:
     """Return what becomes of each table's columns, and which tables stay and why."""
     rows = []
+    comma, semicolon = ("、", "；") if lang == "zh" else (", ", "; ")
     for table, one in made["columns"].items():
         fates: dict[str, list[str]] = {}
         for column, fate in one["columns"].items():
-            fates.setdefault(fate, []).append(column)
-        words = "；".join(
-            f"{say('handover.column.' + fate, lang)}: {', '.join(names)}"
+            fates.setdefault(fate, []).append(say(f"handover.field.{column}", lang))
+        words = semicolon.join(
+            f"{say('handover.column.' + fate, lang)}: {comma.join(names)}"
             for fate, names in fates.items()
         )
-        rows.append([table, words])
+        rows.append([say(f"handover.table.{table}", lang), words])
     stays = say("handover.fate.stays", lang)
-    rows += [[name, f"{stays}: {words[lang]}"] for name, words in made["stays"].items()]
+    rows += [[words[lang], stays] for words in made["stays"].values()]
     return {"title": say("handover.page.tables", lang), "rows": rows}
 
 
