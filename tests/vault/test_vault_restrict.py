@@ -166,6 +166,18 @@ def test_report_and_its_figures_do_not_see_it(world: World) -> None:
     assert (held["contact_detail"], held["custody_detail"], held["idle_preference"]) == (1, 0, 0)
 
 
+def test_what_a_night_replaced_goes_with_the_restriction(world: World) -> None:
+    """The purge, which removes it otherwise, does not see restricted people."""
+    who = subject(world)
+    with world.store.admin().begin() as connection:
+        connection.execute(text("UPDATE subject SET before = sealed"))
+    world.restrict(who)
+    kept = world.rows("SELECT subject_id, before IS NULL AS gone FROM subject", storage=True)
+    assert {row["subject_id"]: row["gone"] for row in kept} == {
+        row["subject_id"]: row["subject_id"] == who for row in kept
+    }
+
+
 def test_the_backup_has_it(world: World) -> None:
     world.restrict(subject(world))
     with world.store.begin("safehands_backup") as connection:

@@ -14,3 +14,13 @@ CREATE INDEX subject_before ON subject (controller_id) WHERE before IS NOT NULL;
 -- and marketing, with commas; empty where the night found none.
 ALTER TABLE preference ADD COLUMN before text;
 CREATE INDEX preference_before ON preference (controller_id) WHERE before <> '';
+
+-- Whoever is restricted is out of the purge's sight: what a night replaced goes with the restriction.
+CREATE FUNCTION forget_before() RETURNS trigger
+LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    NEW.before := NULL;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER forget_before BEFORE UPDATE OF restricted ON subject FOR EACH ROW
+    WHEN (NEW.restricted AND NOT OLD.restricted) EXECUTE FUNCTION forget_before();
