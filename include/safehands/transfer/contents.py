@@ -105,6 +105,12 @@ FATE: dict[str, dict[str, Fate]] = {
         "detail": "made by the buyer",
         "first_seen": "as it is",
         "last_seen": "as it is",
+        # Without them a value counts as said when the person was last seen.
+        "name_at": "stays",
+        "address_at": "stays",
+        "night": "stays",
+        "seen_before": "stays",
+        "before": "stays",
         "restricted": "stays",
     },
     "parcel": {
@@ -139,6 +145,7 @@ FATE: dict[str, dict[str, Fate]] = {
         "marketing": "stays",
         "updated_at": "as it is",
         "batch_id": "made by the buyer",
+        "before": "stays",
         "restricted": "stays",
     },
 }
