@@ -59,6 +59,19 @@ def test_everything_runs_as_somebody_who_is_not_root() -> None:
     pod = VALUES["securityContexts"]["pod"]
     assert pod["runAsNonRoot"]
     assert pod["runAsUser"] != 0
-    assert VALUES["securityContexts"]["containers"]["capabilities"] == {"drop": ["ALL"]}
+    assert VALUES["securityContexts"]["container"]["capabilities"] == {"drop": ["ALL"]}
     for name in ("workers", "scheduler", "apiServer", "dagProcessor", "triggerer"):
         assert {"cpu", "memory"} <= VALUES[name]["resources"]["limits"].keys(), name
+
+
+def test_people_log_in_by_role_and_no_known_password_opens_anything() -> None:
+    assert VALUES["webserver"]["defaultUser"] == {"enabled": False}
+    assert VALUES["apiServer"]["defaultUser"] == {"enabled": False}
+    given = {item["name"]: item["value"] for item in VALUES["env"]}
+    compared = compose()["services"]["api-server"]["environment"]
+    for name in ("AIRFLOW__CORE__AUTH_MANAGER", *(n for n in compared if "__FAB__" in n)):
+        assert given[name] == compared[name], name
+    job = VALUES["migrateDatabaseJob"]
+    [mount] = job["extraVolumeMounts"]
+    assert given["SAFEHANDS_LOGIN_FILE"].startswith(mount["mountPath"])
+    assert mount["readOnly"]
