@@ -75,3 +75,24 @@ def test_people_log_in_by_role_and_no_known_password_opens_anything() -> None:
     [mount] = job["extraVolumeMounts"]
     assert given["SAFEHANDS_LOGIN_FILE"].startswith(mount["mountPath"])
     assert mount["readOnly"]
+
+
+def test_the_pages_see_evidence_and_hold_no_key() -> None:
+    given = {item["name"]: item.get("value", "") for item in VALUES["apiServer"]["env"]}
+    assert given["SAFEHANDS_EVIDENCE_URL"].startswith("postgresql+psycopg://safehands_auditor@")
+    assert not given.keys() & (SECRETS.keys() | {"SAFEHANDS_DATABASE_URL", "SAFEHANDS_KEYS_URL"})
+    mounts = VALUES["apiServer"]["extraVolumeMounts"]
+    assert all(mount["readOnly"] for mount in mounts)
+    [home] = [mount for mount in mounts if mount["name"] == "home"]
+    assert home["subPath"] == "evidence"
+    assert {m["name"] for m in mounts} == {v["name"] for v in VALUES["apiServer"]["extraVolumes"]}
+    policies = list(yaml.safe_load_all((FOLDER / "network-policy.yaml").read_text("utf-8")))
+    allowed = {
+        policy["metadata"]["name"]: [
+            one["podSelector"]["matchLabels"]["component"]
+            for rule in policy["spec"]["ingress"]
+            for one in rule["from"]
+        ]
+        for policy in policies
+    }
+    assert allowed == {"safehands-vault": ["worker"], "safehands-evidence": ["api-server"]}
