@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date, timedelta
-from uuid import uuid4
 
 from sqlalchemy import text
 
 from safehands.installation import Installation
 from safehands.organisation import Row, record
-from safehands.store.register import owners
+from safehands.play.office import assess_for
 
 __all__ = ["assessed", "shareable", "supervised"]
 
@@ -50,24 +48,7 @@ def supervised(inst: Installation, owner: str, day: date) -> None:
 
 def assessed(inst: Installation, owner: str, day: date, code: str) -> None:
     """Leave an impact assessment for sharing under ``code``, signed the day before."""
-    number, signed = uuid4(), day - timedelta(days=1)
-    until = day + timedelta(days=300)
-    facts = {
-        "valid_until": until.isoformat(),
-        "keep_until": until.replace(year=until.year + 3).isoformat(),
-        "worst": 2,
-        "acceptable": True,
-    }
-    values = {
-        "id": number,
-        "owner": owners(inst.store)[owner].id,
-        "code": code,
-        "day": signed,
-        "facts": json.dumps(facts),
-    }
-    with inst.store.admin().begin() as connection:
-        for statement in (_PIPIA, _SIGNED):
-            connection.execute(text(statement), values)
+    assess_for(inst, owner, "sharing", code, day - timedelta(days=1))
 
 
 _QUALITY = (
@@ -75,12 +56,4 @@ _QUALITY = (
     " dimension, severity, evaluated, failed) SELECT id, 'n-1', :day, 'S1', 'parcels',"
     " 'pseudonymised', 'pseudonymised.mobile_like', 'validity', 'warning', 10, 0 FROM controller"
     " WHERE code = :code"
-)
-_PIPIA = (
-    "INSERT INTO pipia (pipia_id, controller_id, occasion, scope, form, opened)"
-    " VALUES (:id, :owner, 'sharing', :code, 'full', :day)"
-)
-_SIGNED = (
-    "INSERT INTO pipia_event (pipia_id, controller_id, kind, day, facts, sealed)"
-    " VALUES (:id, :owner, 'signed', :day, CAST(:facts AS jsonb), '')"
 )
