@@ -147,6 +147,7 @@ def test_our_page_inside_airflows_own_window(seen: Browser) -> None:
     seen.page.goto(f"{seen.place}/plugin/safehands")
     inside = seen.page.frame_locator("iframe")
     inside.locator("h1").wait_for()
+    assert inside.locator("h1").inner_text() in HEADING["overview"]
     seen.shot("inside-airflow")
 
 
