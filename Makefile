@@ -95,7 +95,7 @@ configuration: setup ## write docs/configuration.md from the settings
 	@$(RUN) -m safehands.configuration
 
 torture: setup ## the long enumerations: a kill at every point
-	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest tests/promises tests/keys $(ARGS)
+	@SAFEHANDS_TORTURE=1 $(RUN) -m pytest -s tests/promises tests/keys tests/erasure/test_erasure_kill.py tests/transfer/test_transfer_kill.py $(ARGS)
 
 clean: setup ## remove the installation in .safehands (asks; FORCE=1 does not)
 	@$(RUN) -m safehands_airflow.clean $(if $(FORCE),--force)

@@ -51,7 +51,12 @@ def test_all_is_complete() -> None:
         for name, value in vars(errors).items()
         if inspect.isclass(value) and issubclass(value, SafehandsError)
     }
-    assert set(errors.__all__) == public
+    assert set(errors.__all__) - {"by_code"} == public
+
+
+def test_an_error_is_found_by_its_exit_code() -> None:
+    assert [errors.by_code(kind.exit_code) for kind in family()] == family()
+    assert errors.by_code(2) is SafehandsError
 
 
 def test_only_what_may_go_away_by_itself_is_retried() -> None:

@@ -30,6 +30,7 @@ def test_every_setting_has_a_variable_and_every_variable_is_read(tmp_path: Path)
         "SAFEHANDS_LANG": "zh",
         "SAFEHANDS_SHARD_MEGABYTES": "7",
         "SAFEHANDS_WORKERS": "3",
+        "SAFEHANDS_BACKUP_WHOLE_DAYS": "3",
         "SAFEHANDS_ARCHIVE_LANDING": "1",
         "SAFEHANDS_DATABASE_URL": "postgresql://x",
     }

@@ -69,7 +69,7 @@ def load_backup_policy(folder: Path) -> BackupPolicy:
     """Read the policy in ``folder``. Raises ``PolicyError`` naming the entry that is wrong."""
     try:
         raw = (folder / FILE).read_bytes()
-        loaded = yaml.safe_load(raw.decode("utf-8"))
+        loaded = yaml.load(raw.decode("utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise PolicyError("policy.unreadable", file=FILE) from None
     if not isinstance(loaded, dict):

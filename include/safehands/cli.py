@@ -106,11 +106,13 @@ def _nightly(call: Call) -> None:
     inst = pipeline.open_installation(call.settings, now)
     head, lang = pipeline.Head.of(call.day), call.settings.lang
     try:
+        before = pipeline.checkpoint(inst)
         with _progress(call) as tell:
             tonight = pipeline.nightly(inst, call.day, tell)
         show.night(inst, head, lang, call.console)
         if not tonight.shards:
-            call.console.print(say("show.nothing_new", lang))
+            same = pipeline.checkpoint(inst) == before
+            call.console.print(say("show.nothing_new" if same else "show.no_files", lang))
         for station, files in sorted(tonight.frozen.items()):
             call.console.print(say("transfer.frozen", lang, station=station, files=files))
     except (BadInput, QualityGateClosed, StepFailed):

@@ -101,7 +101,13 @@ _SMALL_MACHINE = (
     "timezone=UTC",
     "log_timezone=UTC",
 )
-_NOT_DURABLE = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+# With a database for each test, autovacuum would start a worker in one of them every moment.
+_NOT_DURABLE = (
+    "fsync=off",
+    "full_page_writes=off",
+    "synchronous_commit=off",
+    "autovacuum_naptime=1d",
+)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ __all__ = [
     "UnknownHeader",
     "WrongEncoding",
     "WrongFileType",
+    "by_code",
 ]
 
 
@@ -193,3 +194,14 @@ class StepFailed(SafehandsError):
 
     exit_code = 90
     retryable = True
+
+
+def by_code(code: int) -> type[SafehandsError]:
+    """Return the error that has an exit code; ``SafehandsError`` itself for one that is unknown."""
+    waiting = [SafehandsError]
+    while waiting:
+        kind = waiting.pop()
+        if kind.exit_code == code:
+            return kind
+        waiting += kind.__subclasses__()
+    return SafehandsError

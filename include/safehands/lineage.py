@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from safehands.lots import Lot
 from safehands.policy import FieldRule, Policy
 
 __all__ = ["NAMESPACE", "Flow", "Node", "Origin", "Verdict", "flow"]
@@ -96,12 +97,24 @@ def flow(policy: Policy, step: str, record: Any, result: Any) -> Flow:
         return Flow(*(tuple(Node(name, {}, {}) for name in names) for names in _WHOLE[step]))
     if step not in _BEFORE or not isinstance(record, Mapping):
         return Flow((), ())
+    if (lot := Lot.from_dict(record)) is not None:
+        return _of_a_lot(policy, step, lot)
     owner = str(record.get("shard", record)["controller"])
     counts = dict(result.get("counts", {})) if isinstance(result, Mapping) else {}
     inputs = tuple(_stage(policy, owner, step, name, result) for name in policy.datasets)
     if step == "pseudonymise":
         return Flow(inputs, _stored(policy, owner, counts))
     return Flow(inputs, tuple(_next(policy, owner, step, name, counts) for name in policy.datasets))
+
+
+def _of_a_lot(policy: Policy, step: str, lot: Lot) -> Flow:
+    """Several owners' flows in one task: each dataset once, without counts of single shards."""
+    inputs, outputs = dict[str, Node](), dict[str, Node]()
+    for record in lot.records:
+        found = flow(policy, step, record, None)
+        inputs.update({node.name: node for node in found.inputs})
+        outputs.update({node.name: node for node in found.outputs})
+    return Flow(tuple(inputs.values()), tuple(outputs.values()))
 
 
 def _stage(policy: Policy, owner: str, step: str, dataset: str, result: Any) -> Node:

@@ -30,6 +30,7 @@ from safehands.installation import Clock, Installation, open_installation
 from safehands.keys import RunKey
 from safehands.landing import cut_shards, set_aside, unloaded, without_repeats
 from safehands.night import Night
+from safehands.report.refresh import refresh as refresh_figures
 from safehands.restore import proving as restoring
 from safehands.rights.figures import rights_figures
 from safehands.rights.tidy import remove_answers
@@ -48,6 +49,7 @@ __all__ = [
     "Installation",
     "Plan",
     "backup",
+    "checkpoint",
     "close_night",
     "figures",
     "finish_erasures",
@@ -387,6 +389,9 @@ def report(inst: Installation, head: Head, ready: Mapping[str, Any] | None = Non
 
     ``ready`` are the ``figures`` of the tables as they stand, where somebody drew them already.
     """
+    # Whoever draws figures has brought them up to date; the rules look at the same people.
+    if ready is None:
+        guard.guarded("report", partial(refresh_figures, inst.store))
     # The rules are checked first: the report reads the verdicts like all other evidence.
     guard.guarded("report", partial(consent.night_figures, inst, head.business_date, head.run))
     guard.guarded("report", partial(rights_figures, inst, head.business_date, head.run))
@@ -420,8 +425,13 @@ def close_night(inst: Installation, head: Head) -> Outcome:
 def verdict(inst: Installation) -> None:
     """Raise the first problem among the files that wait for a person, if there is one."""
     for problem in waiting(inst):
-        kind = _BY_CODE.get(problem["exit_code"], errors.BadInput)
-        raise kind(problem["key"], **problem["params"])
+        raise errors.by_code(problem["exit_code"])(problem["key"], **problem["params"])
+
+
+def checkpoint(inst: Installation) -> str:
+    """Return the ledger's newest signed checkpoint, empty before the first: the same, no change."""
+    with inst.store.begin() as connection:
+        return journal.latest(connection) or ""
 
 
 def waiting(inst: Installation) -> list[dict[str, Any]]:
@@ -479,17 +489,4 @@ _SHARD_STEPS: dict[str, Callable[[Installation, Head, Handoff], Handoff]] = {
     "validate": validate,
     "minimise": minimise,
     "pseudonymise": pseudonymise,
-}
-_BY_CODE: dict[int, type[errors.SafehandsError]] = {
-    kind.exit_code: kind
-    for kind in (
-        errors.BadInput,
-        errors.UnknownHeader,
-        errors.ContradictoryHeader,
-        errors.EmptyFile,
-        errors.TruncatedFile,
-        errors.WrongEncoding,
-        errors.WrongFileType,
-        errors.QualityGateClosed,
-    )
 }

@@ -244,7 +244,7 @@ _RULES: dict[str, frozenset[Action]] = {
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise PolicyError("policy.unreadable", file=path.name) from None
     if not isinstance(loaded, dict):

@@ -32,6 +32,7 @@ VARIABLES: dict[str, str] = {
     "SAFEHANDS_BACKUPS": "backup repository: a folder, or an fsspec URL such as s3://bucket/folder",
     "SAFEHANDS_BACKUPS_REGION": "region of the bucket: one that policy lists",
     "SAFEHANDS_BACKUPS_ENDPOINT": "end point of an S3-compatible store that policy declares",
+    "SAFEHANDS_BACKUP_WHOLE_DAYS": "days after which a backup reads unchanged parts too; 1: always",
     "SAFEHANDS_REPORTS": "folder of the nightly reports",
     "SAFEHANDS_CHANNELS": "address book of alerts, mode 0600: e-mail and webhooks, a secret",
     "SAFEHANDS_POLICY": "folder of the policy files",
@@ -112,6 +113,7 @@ class Settings:
     backups_url: str = ""
     backups_region: str = ""
     backups_endpoint: str = ""
+    backup_whole_days: int = 7
     sender: str = ""
     secret: Hidden = field(default_factory=lambda: Hidden({}), repr=False, compare=False)
 
@@ -160,6 +162,7 @@ class Settings:
             read_members=get.number("read_members", 1_000),
             archive_landing=_switch("SAFEHANDS_ARCHIVE_LANDING", get("archive_landing", "0")),
             keys_url=get("keys_url", ""),
+            backup_whole_days=get.number("backup_whole_days", 7),
             sender=get("sender", ""),
             secret=Hidden(environ),
         )

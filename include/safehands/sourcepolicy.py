@@ -91,7 +91,9 @@ def earlier(source: SourcePolicy, folder: Path) -> SourcePolicy | None:
 
 def _read(path: Path) -> SourcePolicy:
     try:
-        return SourcePolicy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return SourcePolicy.model_validate(
+            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise PolicyError("policy.unreadable", file=path.name) from None
     except ValidationError as error:

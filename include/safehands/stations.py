@@ -116,7 +116,9 @@ def load_register(landing: Path, datasets: tuple[str, ...]) -> Register:
 
 def _parse(path: Path, datasets: tuple[str, ...]) -> Register:
     try:
-        register = Register.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        register = Register.model_validate(
+            yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        )
     except (UnicodeDecodeError, yaml.YAMLError):
         raise PolicyError("policy.unreadable", file=path.name) from None
     except ValidationError as error:

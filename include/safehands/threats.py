@@ -93,7 +93,9 @@ class Threats(Judged):
 def load_threats(folder: Path) -> Threats:
     """Read the file in ``folder``. Raises ``PolicyError`` naming the entry that is wrong."""
     try:
-        loaded: Any = yaml.safe_load((folder / FILE).read_text(encoding="utf-8"))
+        loaded: Any = yaml.load(
+            (folder / FILE).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         raise PolicyError("policy.unreadable", file=FILE) from None
     if not isinstance(loaded, dict):

@@ -16,6 +16,7 @@ from airflow.sdk import BaseOperator, Context, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
 from safehands_airflow.deciding import opened, required, responder
+from safehands_airflow.fields import day_field, handover_field
 from safehands_airflow.links import lead_to
 from safehands_airflow.operators import business_date
 
@@ -54,23 +55,8 @@ def form() -> dict[str, Param]:
     """Return the trigger form: which hand-over, and for a replay which day."""
     section = "哪次移交 / Which hand-over"
     return {
-        "handover": Param(
-            None,
-            type=["null", "string"],
-            examples=["0f8b1c2d-3e4f-4a5b-8c6d-7e8f9a0b1c2d"],
-            title="移交编号 / Number of the hand-over",
-            description="safehands handover status 可查。 See safehands handover status.",
-            section=section,
-        ),
-        "business_date": Param(
-            None,
-            type=["null", "string"],
-            format="date",
-            examples=["2026-11-30"],
-            title="日期 / Day",
-            description="留空为当天（北京时间）。 Empty: the day of the run in Asia/Shanghai.",
-            section=section,
-        ),
+        "handover": handover_field(section),
+        "business_date": day_field(section),
     }
 
 

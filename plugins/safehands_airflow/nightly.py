@@ -72,8 +72,9 @@ def run(settings: Settings, environ: Mapping[str, str], day: date, console: Cons
         inst = open_installation(settings, lambda: datetime.now(UTC))
         try:
             _lay_sample(settings, day, console)
+            before = _checkpoint(inst)
             done = _govern(settings, environ, day, console)
-            return _tell(inst, day, done, console)
+            return _tell(inst, day, done, before, console)
         finally:
             inst.close()
 
@@ -93,7 +94,13 @@ def _govern(settings: Settings, environ: Mapping[str, str], day: date, console: 
 # What is told
 
 
-def _tell(inst: Installation, day: date, done: Result, console: Console) -> int:
+def _checkpoint(inst: Installation) -> str:
+    from safehands import pipeline
+
+    return pipeline.checkpoint(inst)
+
+
+def _tell(inst: Installation, day: date, done: Result, before: str, console: Console) -> int:
     from safehands import pipeline, show
     from safehands_airflow.board import notices_of
 
@@ -102,7 +109,8 @@ def _tell(inst: Installation, day: date, done: Result, console: Console) -> int:
     if not any(problem["step"] == "plan" for problem in problems):
         show.night(inst, pipeline.Head.of(day), lang, console)
     if done.state == "success" and not _worked(done):
-        console.print(say("show.nothing_new", lang), soft_wrap=True)
+        same = pipeline.checkpoint(inst) == before
+        console.print(say("show.nothing_new" if same else "show.no_files", lang), soft_wrap=True)
     for problem in problems:
         _print_problem(problem, lang, console)
     if done.state == "success":

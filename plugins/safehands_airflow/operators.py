@@ -10,6 +10,7 @@ import logging
 import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator, Context
@@ -18,6 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from safehands import guard
 from safehands.datasets import Handoff, Outcome, Shard
 from safehands.errors import SafehandsError
+from safehands.lots import Lot, in_lots
 from safehands.messages import say
 from safehands.night import SHANGHAI
 from safehands_airflow.lineage import Traced
@@ -26,6 +28,7 @@ from safehands_airflow.places import settings_of
 
 if TYPE_CHECKING:
     from safehands.installation import Installation
+    from safehands.pipeline import Head
 
 __all__ = ["PLAN", "NightProblem", "StepOperator", "business_date"]
 
@@ -66,8 +69,9 @@ class StepOperator(Traced, BaseOperator):
     """Do the step ``step`` of ``safehands.pipeline`` on ``record`` and return its result.
 
     ``step`` is ``plan``, ``verdict``, ``close`` or one of ``pipeline.STEPS``. ``record`` is the
-    plain form of a ``Shard`` (ingest) or a ``Handoff`` (validate to pseudonymise); steps on the
-    whole store need none. A mapped task is labelled with its shard's owner and stations.
+    plain form of a ``Shard`` (ingest) or a ``Handoff`` (validate to pseudonymise), or of a
+    ``safehands.lots.Lot`` of either; steps on the whole store need none. A mapped task is labelled
+    with its shard's owner and stations, or its lot's owners.
 
     Errors: ``NightProblem`` (not retried) or ``safehands.errors.StepFailed`` (retried), both
     without any text of a foreign error. A task whose plan never came about is skipped, and so is
@@ -101,12 +105,17 @@ class StepOperator(Traced, BaseOperator):
             if self.step == "prove" and result is None:
                 raise AirflowSkipException(self.step)
             self._announce(context, result)
-            return result
+            left = _left_out(self.step, result)
+            if left is None:
+                return result
+            # The other shards of the lot are loaded, and trying again would not help this one.
+            raise NightProblem(left)
         # Raised outside the handler, so that nothing hangs on it as context.
         raise problem if problem.retryable else NightProblem(problem)
 
     def _do(self, context: Context, head: Record | None) -> Any:
         # Great Expectations and pandas take seconds to import: not while a DAG is parsed.
+        from safehands import pipeline
         from safehands.installation import open_installation
 
         landing = str(context["params"].get("landing") or "")
@@ -115,7 +124,12 @@ class StepOperator(Traced, BaseOperator):
         try:
             if head is None:
                 return _plan(inst, context)
-            return _perform(self.step, inst, head, self.record)
+            ti, night = context["ti"], pipeline.Head.from_dict(head)
+            lot = Lot.from_dict(self.record) if isinstance(self.record, Mapping) else None
+            if lot is None:
+                return _perform(self.step, inst, night, self.record)
+            step = partial(_perform, self.step, inst, night)
+            return lot.each(step, patient=ti.try_number <= ti.max_tries).as_dict()
         finally:
             inst.close()
 
@@ -146,8 +160,7 @@ def _plan(inst: Installation, context: Context) -> list[dict[str, Any]]:
     context["ti"].xcom_push(_HEAD, plan["head"])
     for station, files in sorted(plan.get("frozen", {}).items()):
         _LOG.warning(say("transfer.frozen", inst.settings.lang, station=station, files=files))
-    shards: list[dict[str, Any]] = plan["shards"]
-    return shards
+    return in_lots(plan["shards"])
 
 
 def _head(context: Context) -> Record:
@@ -160,14 +173,23 @@ def _head(context: Context) -> Record:
 def _label(context: Context, record: Any) -> None:
     """Give the mapped task the name that ``map_index_template`` shows."""
     if isinstance(record, Mapping):
-        shard = Shard.from_dict(record.get("shard", record))
-        context["shard_label"] = shard.label  # type: ignore[typeddict-unknown-key]
+        named = Lot.from_dict(record) or Shard.from_dict(record.get("shard", record))
+        context["shard_label"] = named.label  # type: ignore[typeddict-unknown-key]
 
 
-def _perform(step: str, inst: Installation, head: Record, record: Any) -> Any:
+def _left_out(step: str, result: Any) -> SafehandsError | None:
+    """Return the first problem of a lot that is at its end, and put all of them into the log."""
+    lot = Lot.from_dict(result) if step == _SHARD_STEPS[-1] else None
+    if lot is None or not lot.problems:
+        return None
+    for one in lot.problems:
+        _LOG.error("safehands: %s: exit code %s: %s", one.shard, one.code, one.problem())
+    return lot.problems[0].problem()
+
+
+def _perform(step: str, inst: Installation, night: Head, record: Any) -> Any:
     from safehands import pipeline
 
-    night = pipeline.Head.from_dict(head)
     if step == "verdict":
         return pipeline.verdict(inst)
     if step == "ingest":

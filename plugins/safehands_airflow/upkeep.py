@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from airflow.configuration import conf
 from airflow.sdk import BaseOperator, Context
 
 from safehands import guard
@@ -14,7 +16,6 @@ from safehands.logs import keep_logs
 from safehands.night import SHANGHAI
 from safehands.policy import load_policy
 from safehands.settings import Settings
-from safehands_airflow.home import airflow_home
 from safehands_airflow.links import lead_to
 from safehands_airflow.operators import NightProblem
 
@@ -24,8 +25,11 @@ __all__ = ["LogsOperator"]
 class LogsOperator(BaseOperator):
     """Cut yesterday's logs and remove those past ``system_log`` of the retention schedule.
 
-    Counted by the real day and not by the run's: a run that is repeated later removes what is due
-    then, and nothing twice. Errors: ``NightProblem`` or ``safehands.errors.StepFailed``.
+    The folder is the one that this Airflow writes to: below the home folder on one machine, a
+    volume of its own in containers. Counted by the real day and not by the run's: a run that is
+    repeated later removes what is due then, and nothing twice.
+
+    Errors: ``NightProblem`` or ``safehands.errors.StepFailed``.
     """
 
     ui_color = "#e8e8e8"
@@ -44,6 +48,7 @@ class LogsOperator(BaseOperator):
         settings = Settings.read(os.environ)
         schedule = load_policy(settings.policy, settings.mappings).elsewhere["system_log"]
         today = datetime.now(UTC).astimezone(SHANGHAI).date()
-        kept = keep_logs(airflow_home(settings) / "logs", today, schedule.keep_days or 0)
+        folder = Path(conf.get_mandatory_value("logging", "base_log_folder"))
+        kept = keep_logs(folder, today, schedule.keep_days or 0)
         oldest = kept.oldest.isoformat() if kept.oldest else None
         return {"cut": kept.cut, "removed": kept.removed, "oldest": oldest}

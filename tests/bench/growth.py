@@ -1,9 +1,14 @@
-"""``make bench-growth``: the same night on 1, 3 and 10 times the history.
+"""``make bench-growth``: the same nights on 1, 3 and 10 times the history.
 
-The night is a landing of two owners over the last 90 days. The history lies in the months before
-it and belongs to the first of the two owners and to as many other people as it takes; it is put
-there by SQL, outside of what is measured. For each size the night runs once in one process; time
-and highest memory of each step are printed, and what a month past its time costs to drop.
+A night is a landing of two owners over the last 90 days. The history lies in the months before
+it and belongs to the first of the two owners and to other people than the night's, equally many
+whatever its size (``--holders``; 0: one for each hundred parcels); it is put there by SQL, outside
+of what is measured. All stores are made first; then the same night runs on one after the other,
+each time in a new process, and so on for ``--nights`` nights, there and back: a machine that slows
+down slows all of them. Printed are time and highest memory of each step, for each night the ratios
+to the smallest history, their medians, and what a month past its time costs to drop. Before the
+nights, outside of what is measured too, stand the first backup and the report's first look, which
+read everything.
 """
 
 from __future__ import annotations
@@ -11,13 +16,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from statistics import median
 from time import monotonic
 from typing import Any
 
@@ -28,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import keys as base
 from safehands import embedded, pipeline
+from safehands.report.refresh import refresh
 from safehands.sample.bench import write_bench
 from safehands.settings import Settings
 from safehands.store.register import owners
@@ -36,81 +42,159 @@ DAY = date(2026, 11, 23)
 FIRST, MONTHS = date(2025, 12, 1), 8
 EXPIRED = date(2025, 3, 1)
 OWNER = "bench1"
-
-
-def now() -> datetime:
-    """The bench's clock: the night after the business date."""
-    return datetime(2026, 11, 24, 2, 0, tzinfo=UTC)
+COMPARED = ("night_seconds", "night_cpu_seconds", "peak_megabytes")
+Found = dict[str, Any]
 
 
 def main() -> None:
-    """Measure each size in a process of its own, so that memory is that of this size alone."""
+    """Make the stores, run the nights in turn and print what they took."""
     options = _options()
-    if options.one:
-        sys.stdout.write(json.dumps(_measured(options, options.one)) + "\n")
+    if options.part:
+        sys.stdout.write(json.dumps(_PARTS[options.part](options)) + "\n")
         return
-    found = []
-    for size in options.history:
-        command = [sys.executable, __file__, "--one", str(size)]
-        command += ["--parcels", str(options.parcels), "--people", str(options.people)]
-        if options.dir:
-            command += ["--dir", options.dir]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-        sys.stdout.write(json.dumps(found[-1]) + "\n")
-        sys.stdout.flush()
-    for name in ("night_seconds", "night_cpu_seconds", "peak_megabytes"):
-        least = found[0][name]
-        ratios = ", ".join(f"{one['history']:,}: {one[name] / least:.2f}" for one in found)
-        sys.stdout.write(f"{name} against the smallest: {ratios}\n")
+    with tempfile.TemporaryDirectory(prefix="sh-growth-", dir=options.dir) as folder:
+        homes = {size: Path(folder) / str(size) for size in options.history}
+        try:
+            _compare(options, homes)
+        finally:
+            for home in homes.values():
+                embedded.remove(embedded.Place(home))
+
+
+def _compare(options: argparse.Namespace, homes: dict[int, Path]) -> None:
+    for size, home in homes.items():
+        _tell(_apart(options, home, "make", size))
+    rounds = []
+    for number in range(options.nights):
+        order = sorted(homes, reverse=number % 2 == 1)
+        rounds.append({n: _apart(options, homes[n], "night", n, number) for n in order})
+        for found in rounds[-1].values():
+            _tell(found)
+    for size, home in homes.items():
+        _tell(_apart(options, home, "drop", size, options.nights))
+    least = min(homes)
+    for name in COMPARED:
+        for size in sorted(homes)[1:]:
+            ratios = [one[size][name] / one[least][name] for one in rounds]
+            each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+            sys.stdout.write(f"{name}, {size:,} to {least:,}: {median(ratios):.2f} ({each})\n")
+
+
+def _apart(options: argparse.Namespace, home: Path, part: str, size: int, number: int = 0) -> Found:
+    """Do one part in a process of its own, so that memory is that of this part alone."""
+    words = {
+        "--part": part,
+        "--home": home,
+        "--size": size,
+        "--number": number,
+        "--parcels": options.parcels,
+        "--people": options.people,
+        "--holders": options.holders,
+    }
+    command = [sys.executable, __file__, *(str(word) for pair in words.items() for word in pair)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: Found = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _tell(found: Found) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     sizes = [1_000_000, 3_000_000, 10_000_000]
     parser.add_argument("--history", type=int, nargs="+", default=sizes)
+    parser.add_argument("--nights", type=int, default=3)
     parser.add_argument("--parcels", type=int, default=100_000, help="of the night")
     parser.add_argument("--people", type=int, default=20_000, help="of the night")
-    parser.add_argument("--one", type=int, default=0, help="measure this size here")
+    parser.add_argument("--holders", type=int, default=100_000, help="people of the history")
     parser.add_argument("--dir", default=None, help="where to work (default: the system's)")
+    # How the bench calls itself.
+    parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
+    parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--size", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--number", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def _measured(options: argparse.Namespace, history: int) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory(prefix="sh-growth-", dir=options.dir) as folder:
-        settings = Settings.read({}, home=str(Path(folder) / "home"), workers="1", lang="en")
-        try:
-            return _night(settings, options, history)
-        finally:
-            embedded.remove(embedded.Place(settings.home))
+def _opened(options: argparse.Namespace, day: date) -> Any:
+    """Open the installation with the clock at two in the morning after the business date."""
+    moment = datetime.combine(day + timedelta(days=1), time(2), UTC)
+    settings = Settings.read({}, home=str(options.home), workers="1", lang="en")
+    return pipeline.open_installation(settings, lambda: moment)
 
 
-def _night(settings: Settings, options: argparse.Namespace, history: int) -> dict[str, Any]:
-    write_bench(settings.landing, DAY, parcels=options.parcels, people=options.people)
-    inst = pipeline.open_installation(settings, now)
+def _write_night(inst: Any, options: argparse.Namespace, number: int) -> None:
+    sizes = {"parcels": options.parcels, "people": options.people, "seed": number + 1}
+    write_bench(inst.settings.landing, DAY + timedelta(days=number), **sizes)
+
+
+def _make(options: argparse.Namespace) -> Found:
+    """Make a store with its history; its register is that of the first night's landing."""
+    before = DAY - timedelta(days=1)
+    inst = _opened(options, before)
     try:
         begun = monotonic()
+        _write_night(inst, options, 0)
         pipeline.plan(inst, DAY)
-        _history(inst, history)
+        _history(inst, options.size, options.holders or max(1_000, options.size // 100))
         made = monotonic() - begun
-        pipeline.backup(inst, pipeline.Head.of(date(2026, 11, 22)))
+        pipeline.backup(inst, pipeline.Head.of(before))
         first_backup = monotonic() - begun - made
-        watch = _Watch(inst)
-        _forget_peak()
-        begun, before = monotonic(), _Watch.cpu(inst)
-        pipeline.nightly(inst, DAY, watch.tell)
+        refresh(inst.store)
+        first_look = monotonic() - begun - made - first_backup
         return {
-            "history": history,
+            "made": options.size,
+            "making_seconds": round(made, 1),
+            "first_backup_seconds": round(first_backup, 1),
+            "first_look_seconds": round(first_look, 1),
+        }
+    finally:
+        inst.close()
+
+
+def _night(options: argparse.Namespace) -> Found:
+    """Run the night of this number and return what it took."""
+    day = DAY + timedelta(days=options.number)
+    inst = _opened(options, day)
+    try:
+        _write_night(inst, options, options.number)
+        watch = _Watch(inst)
+        with inst.store.admin().connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            # What the making left to be written is not the night's work.
+            connection.execute(text("CHECKPOINT"))
+        _forget_peak()
+        begun, before = monotonic(), watch.cpu()
+        pipeline.nightly(inst, day, watch.tell)
+        return {
+            "history": options.size,
+            "night": day.isoformat(),
             "night_seconds": round(monotonic() - begun, 2),
-            "night_cpu_seconds": round(_Watch.cpu(inst) - before, 2),
+            "night_cpu_seconds": round(watch.cpu() - before, 2),
             "step_cpu_seconds": {name: round(value, 2) for name, value in watch.seconds.items()},
             "peak_megabytes": _peak(),
             "peak_after_step": watch.peaks,
             "bytes_each": _bytes(inst),
-            "making_seconds": round(made, 1),
-            "first_backup_seconds": round(first_backup, 1),
-            "drop_month": _dropped(inst),
         }
+    finally:
+        inst.close()
+
+
+def _drop(options: argparse.Namespace, rows: int = 1_000_000) -> Found:
+    """Put a month past its time into the store and let the purge of the next day take it."""
+    day = DAY + timedelta(days=options.number)
+    inst = _opened(options, day)
+    try:
+        _month(inst, owners(inst.store)[OWNER], EXPIRED, rows, 0, 1_000)
+        with inst.store.begin() as connection:
+            connection.execute(text("SELECT settle_load()"))
+        begun = monotonic()
+        done = pipeline.purge(inst, pipeline.Head.of(day))
+        seconds = round(monotonic() - begun, 2)
+        return {"history": options.size, "dropped": rows, "seconds": seconds, "counts": done.counts}
     finally:
         inst.close()
 
@@ -126,29 +210,31 @@ class _Watch:
         self.seconds: dict[str, float] = {}
         self.peaks: dict[str, int] = {}
         self._begun: dict[str, float] = {}
+        self._spent: dict[tuple[int, float], float] = {}
 
     def tell(self, step: str, _shard: str, event: str) -> None:
         """Note what begins and ends; for ``pipeline.nightly``."""
         if event == "start":
-            self._begun[step] = self.cpu(self.inst)
+            self._begun[step] = self.cpu()
             return
-        spent = self.cpu(self.inst) - self._begun[step]
+        spent = self.cpu() - self._begun[step]
         self.seconds[step] = self.seconds.get(step, 0.0) + spent
         self.peaks[step] = _peak()
 
-    @staticmethod
-    def cpu(inst: Any) -> float:
-        """Return the processor seconds so far of this process, its children and the database."""
-        with inst.store.admin().connect() as connection:
+    def cpu(self) -> float:
+        """Return the processor seconds so far of this process, its children and the database.
+
+        Of a process that ended, what it had spent when it was last seen.
+        """
+        with self.inst.store.admin().connect() as connection:
             pids = connection.execute(text("SELECT pid FROM pg_stat_activity")).scalars().all()
         family = [os.getpid(), *(p.pid for p in psutil.Process().children(recursive=True)), *pids]
-        total = 0.0
         for pid in set(family):
             with suppress(psutil.Error):
-                times = psutil.Process(pid).cpu_times()
-                total += times.user + times.system
-        ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return total + ended.ru_utime + ended.ru_stime
+                one = psutil.Process(pid)
+                times = one.cpu_times()
+                self._spent[pid, one.create_time()] = times.user + times.system
+        return sum(self._spent.values())
 
 
 def _peak() -> int:
@@ -170,17 +256,16 @@ def _bytes(inst: Any) -> dict[str, float]:
         kept = connection.execute(text(_KEPT)).all()
     backed = {name: int(size) for name, size in kept}
     return {
-        "parcel": round(of_parcels / parcels, 1),
-        "person": round(of_people / people, 1),
+        "parcel": round(float(of_parcels) / parcels, 1),
+        "person": round(float(of_people) / people, 1),
         "parcel_in_backup": round(backed.get("parcel", 0) / parcels, 1),
         "person_in_backup": round(backed.get("subject", 0) / people, 1),
     }
 
 
-def _history(inst: Any, parcels: int) -> None:
-    """People of the first owner, a hundredth as many as parcels, with parcels in eight months."""
+def _history(inst: Any, parcels: int, people: int) -> None:
+    """People of the first owner with parcels in eight months."""
     owner = owners(inst.store)[OWNER]
-    people = max(1_000, parcels // 100)
     with inst.store.begin(controller=owner.id) as connection:
         base._people(connection, inst, owner, people)
     share = parcels // MONTHS
@@ -203,18 +288,6 @@ def _month(inst: Any, owner: Any, first: date, rows: int, offset: int, people: i
         connection.execute(text(_PARCELS), {**values, "at": f"{first.isoformat()} 12:00+08"})
 
 
-def _dropped(inst: Any, rows: int = 1_000_000) -> dict[str, Any]:
-    """Put a month past its time into the store and let the purge of the next day take it."""
-    owner = owners(inst.store)[OWNER]
-    _month(inst, owner, EXPIRED, rows, 0, 1_000)
-    with inst.store.begin() as connection:
-        connection.execute(text("SELECT settle_load()"))
-    head = pipeline.Head.of(date(2026, 11, 24))
-    begun = monotonic()
-    done = pipeline.purge(inst, head)
-    return {"rows": rows, "seconds": round(monotonic() - begun, 2), "counts": done.counts}
-
-
 _ROWS = "SELECT (SELECT count(*) FROM parcel), (SELECT count(*) FROM subject)"
 _SIZES = (
     "SELECT (SELECT sum(pg_total_relation_size(inhrelid)) FROM pg_inherits"
@@ -233,6 +306,8 @@ _PARCELS = (
     " JOIN (SELECT row_number() OVER (ORDER BY subject_id) AS place, subject_id FROM subject"
     " WHERE controller_id = :c) w ON w.place = 1 + (t.n + :o) % :p ORDER BY 3"
 )
+
+_PARTS = {"make": _make, "night": _night, "drop": _drop}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``station_handover``, ``tick`` and ``handover_approval``, run by Airflow in this process."""
+"""The DAGs of a hand-over, from the form to the reconciliation, run by Airflow in this process."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from runs import landing, metadata, result, run_dag, states
 from sqlalchemy import text
 
 from safehands.handover.approvals import decisions
-from safehands.handover.state import abort, load
+from safehands.handover.pages import folder_of
+from safehands.handover.state import load
 from safehands.installation import Installation, open_installation
+from safehands.keys import age
 from safehands.night import SHANGHAI
 from safehands.play.office import assess_for, equip, tell_terms
 from safehands.stations import load_register
@@ -103,7 +105,8 @@ def approval(this: UUID, **answers: Any) -> Any:
 @pytest.fixture(scope="module")
 def told(inst: Installation) -> UUID:
     """A hand-over that ``station_handover`` planned and told people of."""
-    run = run_dag("station_handover", form())
+    key = age.make_identity(inst.provider, "transfer-identity/buying")
+    run = run_dag("station_handover", form(buyer_key=key, closing_evidence=PROOF))
     assert states(run) == {"plan": "success", "notify": "success"}
     planned = result(run, "plan")
     assert planned["mode"] == "statutory_succession"
@@ -138,6 +141,13 @@ def started(name: str) -> int:
 
     with create_session() as session:
         return int(session.query(DagRun).filter(DagRun.run_id == name).count())
+
+
+def test_no_transfer_before_the_approval(inst: Installation, told: UUID) -> None:
+    run = run_dag("handover_transfer", {"handover": str(told), "becomes": ["H1=H2"]})
+    assert states(run)["shards"] == "failed"
+    assert run.state == "failed"
+    assert state(inst, told) == "answered"
 
 
 def test_no_answer_within_six_days_is_no_answer(inst: Installation, told: UUID) -> None:
@@ -191,4 +201,52 @@ def test_an_approval_that_is_taken_back_stops_the_package(inst: Installation, to
     assert states(run)["seller"] == "skipped"
     with inst.store.begin() as connection:
         check_standing(connection, told)
-        abort(connection, told, "end of the test", "wang.li", inst.clock())
+
+
+def transfer(this: UUID, **changes: Any) -> Any:
+    conf = {"handover": str(this), "becomes": ["H1=H2"], "shard_parcels": 1_000, **changes}
+    return run_dag("handover_transfer", conf)
+
+
+def test_a_transfer_asks_for_all_it_needs_before_it_opens_a_record(
+    airflow: Any, inst: Installation, told: UUID
+) -> None:
+    run = transfer(told, becomes=[])
+    found = states(run)
+    assert (found["shards"], found["close"]) == ("failed", "success")
+    assert run.state == "failed"
+    assert state(inst, told) == "approved"
+    assert inst.provider.names("run/handover") == []
+
+
+def test_a_transfer_packages_receives_and_reconciles(
+    airflow: Any, inst: Installation, told: UUID
+) -> None:
+    run = transfer(told)
+    assert set(states(run).values()) == {"success"}, states(run)
+    made = result(run, "package")
+    assert made["shards_used"] == 1
+    assert made["counts"]["person"] == made["counts"]["parcel"] == len(PHONES)
+    received = result(run, "receive")["received"]
+    assert sum(received["person"].values()) == len(PHONES)
+    assert set(result(run, "reconcile")["gone"].values()) == {0}
+    assert state(inst, told) == "reconciled"
+    folder = folder_of(inst, told)
+    assert (folder / "package.age").read_bytes().startswith(b"age-encryption.org/v1\n")
+    assert (folder / "receipt.json").is_file()
+    # Nothing of the shards is left, and nobody's number is in Airflow's database.
+    assert inst.provider.names("run/handover") == []
+    assert not (inst.settings.work / f"handover-{told}").exists()
+    assert not any(phone in metadata(airflow) for phone in PHONES)
+
+
+def test_a_second_transfer_changes_nothing(inst: Installation, told: UUID) -> None:
+    with inst.store.begin() as connection:
+        before = connection.execute(text("SELECT count(*) FROM ledger_entry")).scalar()
+    run = transfer(told)
+    found = states(run)
+    assert found.pop("rekey") == "skipped"
+    assert set(found.values()) == {"success"}
+    with inst.store.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM ledger_entry")).scalar() == before
+    assert state(inst, told) == "reconciled"

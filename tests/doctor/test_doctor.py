@@ -101,6 +101,23 @@ def test_a_table_whose_rows_are_open_is_found(look: Look, inst: Installation) ->
     assert look()["row_security"].params == {"shown": "subject"}
 
 
+@pytest.mark.parametrize(
+    ("table", "trigger", "shown"),
+    [
+        ("custody", "note_delete", "custody"),
+        ("parcel", "note_figure_update", "person_figure"),
+        ("subject", "note_figure_delete", "person_figure"),
+    ],
+)
+def test_a_table_whose_changes_are_not_noted_is_found(
+    look: Look, inst: Installation, table: str, trigger: str, shown: str
+) -> None:
+    assert look()["changes"].state == "ok"
+    with inst.store.admin().begin() as connection:
+        connection.execute(text(f"ALTER TABLE {table} DISABLE TRIGGER {trigger}"))
+    assert (look()["changes"].state, look()["changes"].params) == ("bad", {"shown": shown})
+
+
 def test_a_schema_of_another_release_is_found(look: Look, inst: Installation) -> None:
     for number, key, state in (("0001", "older", "warn"), ("9999", "newer", "bad")):
         with inst.store.admin().begin() as connection:

@@ -36,7 +36,7 @@ from safehands.store import Store
 from safehands.store.digest import store_digest
 
 OTHER = "13900000002"
-SAMPLES = 12
+SAMPLES = 6
 TORTURE = os.environ.get("SAFEHANDS_TORTURE") == "1"
 POINTS = Path(__file__).resolve().parents[1] / "promises" / "promise_points.py"
 

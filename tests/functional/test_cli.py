@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,10 @@ def test_the_steps_by_hand_give_the_store_of_a_whole_night(shell: Shell) -> None
     assert "Nothing new" in again.output
     assert shell.status()["store_digest"] == by_hand["store_digest"]
     assert by_hand["counts"]["parcel"] == 40  # type: ignore[index]
+    # The night after has no new file either, and yet it purges, backs up and reports.
+    after = shell.run("nightly", "--date", (BUSINESS_DATE + timedelta(days=1)).isoformat())
+    assert "No new files" in after.output
+    assert "Nothing new" not in after.output
 
 
 def test_a_step_out_of_order_says_which_comes_first(shell: Shell) -> None:

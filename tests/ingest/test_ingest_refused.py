@@ -119,7 +119,7 @@ def test_fewer_rows_than_announced(door: Door) -> None:
     assert (problem.params["expected"], problem.params["found"]) == (5, 4)
 
 
-@pytest.mark.parametrize("length", [100, 2000, len(BOOK) - 30])
+@pytest.mark.parametrize("length", [100, 2000, -30])
 def test_truncated_workbook(door: Door, length: int) -> None:
     check(door.refused("a.xlsx", BOOK[:length]), errors.TruncatedFile, "ingest.cut_workbook")
 

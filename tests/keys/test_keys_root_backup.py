@@ -165,7 +165,7 @@ def test_killed_at_any_moment_some_keys_open_the_store_and_its_newest_backup(
     assert code == 0
     assert points > 300
     scene.drop(probe)
-    for at in sampled(points, 10 if how == "killed" else 5):
+    for at in sampled(points, 6 if how == "killed" else 3):
         home = scene.fresh()
         started = files_of(home.folder).key_id
         code, _ = home.killed(lambda home=home: rotated(home), at, how)

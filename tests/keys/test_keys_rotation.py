@@ -157,7 +157,7 @@ def test_a_root_rotation_killed_at_any_moment_loses_nothing(scene: Scene) -> Non
     assert code == 0
     assert points > 30
     scene.drop(probe)
-    for at in sampled(points, 14):
+    for at in sampled(points, 8):
         home = scene.fresh()
         started = files_of(home.folder).key_id
         code, _ = home.killed(lambda home=home: rotate_root(home.store(), NOW), at)
@@ -290,7 +290,7 @@ def test_a_data_rotation_killed_at_any_moment_loses_nothing(scene: Scene, how: s
     assert code == 0
     assert points > 60
     scene.drop(probe)
-    for at in sampled(points, 14 if how == "killed" else 7):
+    for at in sampled(points, 8 if how == "killed" else 4):
         home = scene.fresh()
         code, _ = home.killed(
             lambda home=home: rotate_data(store := home.store(), _a(store), NOW, batch=2), at, how

@@ -186,7 +186,7 @@ def test_a_move_killed_at_any_moment_opens_with_one_of_the_two(scene: Scene) -> 
     assert code == 0
     scene.drop(probe)
     opened = set()
-    for at in sampled(points, 16):
+    for at in sampled(points, 10):
         home = scene.fresh()
         code, _ = home.killed(lambda home=home: move(home), at)
         assert code == KILLED, at

@@ -31,7 +31,7 @@ from safehands.sample.formats import csv_bytes
 ROOT = Path(__file__).resolve().parents[2]
 DAY = date(2026, 11, 23)
 EARLIER = (DAY - timedelta(days=400), DAY - timedelta(days=40))
-SAMPLES = {"first": 12, "later": 14}
+SAMPLES = {"first": 6, "later": 6}
 TORTURE = os.environ.get("SAFEHANDS_TORTURE") == "1"
 
 

@@ -26,7 +26,7 @@ from safehands.policy import Policy
 from safehands.store import Store, prepare_store
 
 TORTURE = os.environ.get("SAFEHANDS_TORTURE") == "1"
-SAMPLES = {"backup": 8, "prune": 8, "restore": 8, "drill": 4}
+SAMPLES = {"backup": 6, "prune": 6, "restore": 4, "drill": 4}
 TASKS = sorted(SAMPLES)
 
 

@@ -17,6 +17,7 @@ from safehands.datasets import Handoff, Problem
 from safehands.errors import KeyProblem, QualityGateClosed
 from safehands.keys import DayBox
 from safehands.night import Night
+from safehands.pseudonymise import load
 from safehands.store import Store
 from safehands.store.bulk import NOBODY
 
@@ -261,6 +262,15 @@ def test_two_new_stretches_of_one_known_person_are_both_taken_in(world: World) -
 # Overlapping exports.
 
 
+@pytest.fixture(params=["read", "looked up"])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Known parcels are read through, or looked up by the index as in a large store."""
+    if request.param == "looked up":
+        monkeypatch.setattr(load, "_MANY_TIMES", -(10**9))
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 def test_rows_that_are_known_are_not_written_again(world: World) -> None:
     rows = [parcel("W1", ARRIVED), collected("W2", ARRIVED)]
     world.load(rows)
@@ -270,6 +280,7 @@ def test_rows_that_are_known_are_not_written_again(world: World) -> None:
     assert world.rows("SELECT ctid::text, tableoid::int, * FROM parcel ORDER BY 1") == before
 
 
+@pytest.mark.usefixtures("either_way")
 def test_a_later_version_wins_and_an_older_one_loses(world: World) -> None:
     waiting, done = parcel("W1", ARRIVED), collected("W1", ARRIVED)
     assert world.load([waiting])["new"] == 1

@@ -114,6 +114,15 @@ def test_a_hold_on_a_parcel_keeps_the_parcel_and_its_person(world: World) -> Non
     assert [p["record"]["name"] for p in world.people()] == ["张伟"]
 
 
+def test_what_a_hold_on_a_parcel_keeps_of_its_person_stays_as_long(world: World) -> None:
+    world.load([collected("W8", OLD + DAY)])
+    token = waybill_token(world.store, world.night.policy, "A", "顺丰", "W1")
+    world.hold(waybill=token)
+    for days, kept in ((0, 2), (1, 2), (29, 2), (32, 0)):
+        clean(world, BUSINESS_DATE + days * DAY)
+        assert stored(world)["parcel_held"] == kept
+
+
 def test_a_hold_on_an_owner_keeps_everything_of_theirs_and_nothing_of_others(
     world: World,
 ) -> None:

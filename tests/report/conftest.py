@@ -13,6 +13,12 @@ from safehands.store import Store
 
 CANARY = "13812345678"
 
+_UNLESS_THERE = (
+    "INSERT INTO subject SELECT controller_id, CAST(:p AS uuid), gen_random_uuid(), 0, 1, '',"
+    " 1, '', 0, CAST(:seen AS timestamptz), CAST(:seen AS timestamptz), false FROM station"
+    " WHERE code = :s ON CONFLICT DO NOTHING"
+)
+
 
 def person(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012d}"
@@ -81,6 +87,8 @@ class Filler:
         self.waybills += 1
         collected = more.get("collected")
         self.run("SELECT add_month(CAST(:d AS date))", d=arrived[:10])
+        if who is not None:
+            self.run(_UNLESS_THERE, s=station, p=person(who), seen="2026-11-20 00:00+08")
         self.run(
             "INSERT INTO parcel SELECT controller_id, id, CAST(:w AS uuid), CAST(:p AS uuid),"
             " CAST(:a AS timestamptz), CAST(:g AS timestamptz), :district, 1, :carrier, :status,"

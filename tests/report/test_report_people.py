@@ -9,10 +9,19 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from safehands.report.exposure import exposure
-from safehands.report.people import HOUR_EDGES, MONTHLY_EDGES, QUASI, SENSITIVE, people_table
+from safehands.report.people import (
+    HOUR_EDGES,
+    MONTHLY_EDGES,
+    QUASI,
+    SENSITIVE,
+    _Grouped,
+    people_table,
+)
 from safehands.store import Store
 from safehands.threats import Judged
 
@@ -129,12 +138,17 @@ def _scatter(store: Store, people: int, parcels: int) -> None:
         for month in range(6, 12):
             connection.execute(text(f"SELECT add_month(date '2026-{month:02d}-01')"))
         connection.execute(text(_SCATTER), rows)
+        connection.execute(text(_SUBJECTS))
 
 
 _SCATTER = (
     "INSERT INTO parcel SELECT 1, :s, gen_random_uuid(), CAST(:p AS uuid), t.a,"
     " t.a + make_interval(mins => CAST(:w AS int)), :d, 1, :c, 2, :b, 0 FROM"
     " (SELECT timestamptz '2026-06-01 00:00+08' + make_interval(mins => CAST(:m AS int)) AS a) t"
+)
+_SUBJECTS = (
+    "INSERT INTO subject SELECT 1, subject_id, gen_random_uuid(), 0, 1, '', 1, '', 0,"
+    " min(arrived_at), max(arrived_at), false FROM parcel GROUP BY subject_id"
 )
 
 
@@ -168,3 +182,20 @@ def _hour(moment: datetime) -> int:
 def _most(values: list[int]) -> int | None:
     counted = Counter(values)
     return min(counted, key=lambda v: (-counted[v], v)) if counted else None
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 6), st.integers(-1, 5)), min_size=1, max_size=40),
+    apart=st.sampled_from([1, 40_000]),
+)
+def test_the_most_frequent_value_is_that_of_counting(
+    rows: list[tuple[int, int]], apart: int
+) -> None:
+    person = np.array([who for who, _ in rows])
+    values = np.array([value * apart if value >= 0 else value for _, value in rows])
+    parcels: Any = None
+    found = _Grouped(person, parcels, 7)._most(values)
+    for who in range(7):
+        mine = Counter(v for p, v in zip(person.tolist(), values.tolist(), strict=True) if p == who)
+        del mine[-1]
+        assert found[who] == min(mine, key=lambda v: (-mine[v], v), default=-1)

@@ -17,7 +17,9 @@ from safehands import journal
 from safehands.errors import SetupProblem
 from safehands.night import Night
 from safehands.report import report
+from safehands.report.retention import overdue, retained
 from safehands.store import Store
+from safehands.store.register import owners
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 CANARY = "13812345678"
@@ -184,6 +186,9 @@ def test_retention_shows_ages_and_what_is_overdue(night: Night, store: Store, fi
     assert rules["person_without_parcels"]["overdue"] == 1
     assert rules["contact_detail"]["overdue"] == 1
     assert (rules["quarantine"]["held"], rules["quarantine"]["overdue"]) == (27, 0)
+    _, held = retained(night, store)
+    for code, owner in owners(store).items():
+        assert overdue(night, store, owner) == sum(row["overdue"] for row in held[code])
 
 
 def test_somebody_who_still_waits_for_a_parcel_is_not_overdue(
@@ -197,6 +202,7 @@ def test_somebody_who_still_waits_for_a_parcel_is_not_overdue(
     rules = {row["rule"]: row for row in _document(night)["retention"]}
     contact = rules["contact_detail"]
     assert (contact["held"], contact["oldest"], contact["overdue"]) == (2, 3, 0)
+    assert overdue(night, store, owners(store)["o"]) == 0
 
 
 def test_the_checkpoint_is_copied_into_the_report(night: Night, store: Store, filled: Any) -> None:

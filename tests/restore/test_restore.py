@@ -97,8 +97,13 @@ def test_row_security_is_forced_again_and_numbers_go_on(home: Home, fresh: Fresh
         " WHERE relforcerowsecurity AND relnamespace = 'public'::regnamespace"
     )
     assert ask(target, forced) == ask(home.store, forced)
-    disabled = "SELECT count(*) FROM pg_trigger WHERE tgenabled <> 'O' AND NOT tgisinternal"
-    assert ask(target, disabled) == 0
+    switches = (
+        "SELECT string_agg(tgrelid::regclass || tgname || tgenabled::text, ',' ORDER BY"
+        " tgrelid::regclass::text, tgname) FROM pg_trigger WHERE NOT tgisinternal"
+    )
+    assert ask(target, switches) == ask(home.store, switches)
+    assert ask(target, "SELECT count(*) FROM pg_trigger WHERE tgenabled = 'D'") == 0
+    assert ask(target, "SELECT count(*) FROM change_note WHERE place = ''") > 0
     insert = (
         "INSERT INTO batch (controller_id, station_id, file_digest, policy_digest, label, run,"
         " business_date, state, facts) VALUES (1, 1, 'e', 'p', 'x', 'r', '2026-11-23', 'loaded',"

@@ -13,7 +13,7 @@ from stack import Stack
 from safehands.errors import SetupProblem
 from safehands_airflow.api import Api
 
-__all__ = ["Followed", "follow"]
+__all__ = ["Followed", "asked", "follow"]
 
 _LOOK_SECONDS, _ATTEMPTS = 0.25, 10
 _FINAL = ("success", "failed")
@@ -63,8 +63,8 @@ def follow(
     begun, wanted = time.monotonic(), list(kill_in)
     found, kills, seen = Followed(), dict[str, _Kill](), set[tuple[str, int, int]]()
     while True:
-        run = _asked(api, path)
-        found.instances = _asked(api, f"{path}/taskInstances?limit=200")["task_instances"]
+        run = asked(api, path)
+        found.instances = asked(api, f"{path}/taskInstances?limit=200")["task_instances"]
         for one in found.instances:
             step = one["task_id"].rsplit(".", 1)[-1]
             attempt = (one["task_id"], one["map_index"], one["try_number"])
@@ -93,7 +93,7 @@ def follow(
     return found
 
 
-def _asked(api: Api, path: str) -> Any:
+def asked(api: Api, path: str) -> Any:
     """Ask again when nobody answers: a machine may be busy for longer than a request waits."""
     for _ in range(_ATTEMPTS):
         try:

@@ -25,11 +25,12 @@ from typing import Any
 import psutil
 from composed import PROJECT, Native, Service, native
 
+from safehands.errors import SetupProblem
 from safehands_airflow.api import Api, health
 
 __all__ = ["Stack", "await_true", "missing"]
 
-_UP_SECONDS = 240.0
+_UP_SECONDS = 480.0
 _PATIENCE = 20.0
 
 
@@ -99,7 +100,7 @@ class Stack:
                 stdout=log,
                 stderr=log,
                 check=False,
-                timeout=120,
+                timeout=_UP_SECONDS,
             )
         assert done.returncode == 0, (self.folder / f"{name}.log").read_text()[-2000:]
 
@@ -124,6 +125,16 @@ class Stack:
         """Return a client with a fresh login."""
         login = json.loads((self.folder / "secrets" / "login").read_text())
         return Api(self.ports["api-server"], login["admin"])
+
+    def await_dag(self, dag: str) -> None:
+        """Wait until the DAG processor has read ``dag``; a busy machine takes minutes for it."""
+
+        def known() -> bool:
+            with suppress(SetupProblem):
+                return bool(self.api().get(f"/api/v2/dags/{dag}")["dag_id"])
+            return False
+
+        await_true(_UP_SECONDS, f"the DAG {dag} is known", known)
 
     def page(self, path: str) -> tuple[int, str]:
         """Return status and text of a page, asked for by the logged-in ``admin``."""

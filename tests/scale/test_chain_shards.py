@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import yaml
 from chain_landing import write_chain
 from composed import PROJECT
 
+from many_owners import many_owners
 from safehands.datasets import SourceFile
 from safehands.landing import cut_shards
+from safehands.lots import in_lots
 from safehands.settings import Settings
 from safehands.stations import load_register
 
@@ -47,3 +50,20 @@ def test_a_thousand_stations_are_at_most_sixty_even_tasks(tmp_path: Path) -> Non
     assert EACH * len(shards) + WHOLE <= 60
     weights = [sum(file.size for file in shard.files) for shard in shards]
     assert max(weights) <= 1.05 * min(weights)
+
+
+def test_a_thousand_owners_are_no_more_tasks_than_that(tmp_path: Path) -> None:
+    codes = many_owners(tmp_path / "landing", 1_000)
+    register = load_register(tmp_path / "landing", ("parcels", "customers", "preferences"))
+    files = [
+        SourceFile(code, f"{code}/parcels.csv", 200_000 + 17 * number, code)
+        for number, code in enumerate(codes)
+    ]
+    target = Settings.read({}, home=str(tmp_path)).shard_megabytes * 1_000_000
+    shards = [asdict(shard) for shard in cut_shards(files, register, target)]
+    assert len(shards) == 1_000
+    lots = in_lots(shards)
+    assert EACH * len(lots) + WHOLE <= 60
+    counts = [len(lot["records"]) for lot in lots]
+    assert sum(counts) == 1_000
+    assert max(counts) - min(counts) <= 1

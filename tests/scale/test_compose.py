@@ -59,6 +59,14 @@ def test_every_setting_and_command_is_one_that_airflow_knows(
         assert known[section][plain] or plain == option, name
 
 
+def test_a_task_may_wait_for_a_worker_all_night() -> None:
+    """A message not taken within a minute is sent again; by default three times is the end."""
+    scheduler = SERVICES["scheduler"]["environment"]
+    seconds = int(scheduler["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"])
+    tries = int(scheduler["AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES"])
+    assert seconds * tries >= 12 * 3600
+
+
 def test_every_variable_of_ours_is_one_that_settings_know() -> None:
     names = {n for s in SERVICES.values() for n in s.get("environment", {})}
     ours = {n for n in names if n.startswith("SAFEHANDS_")}
@@ -145,6 +153,41 @@ def test_the_image_takes_only_what_is_named() -> None:
     assert set(" ".join(copied).split()) == set(let_in)
     assert all((PROJECT / name).exists() for name in let_in)
     assert re.search(r"^USER \$\{UID\}", recipe, re.MULTILINE)
+
+
+def test_accesses_are_kept_where_the_daily_task_looks_after_them() -> None:
+    service = SERVICES["api-server"]
+    assert service["entrypoint"] == ["/keep-log", "api-server"]
+    recipe = (PROJECT / "docker" / "Dockerfile").read_text(encoding="utf-8")
+    assert "COPY docker/keep-log /keep-log" in recipe
+    # The folder is one volume for all services: a worker runs the task that cuts and removes.
+    folder = service["environment"]["AIRFLOW__LOGGING__BASE_LOG_FOLDER"]
+    [here] = [v for v in service["volumes"] if v.endswith(f":{folder}")]
+    assert here in SERVICES["worker"]["volumes"]
+
+
+def keep_log(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    script = [str(PROJECT / "docker" / "keep-log"), "api-server", *command]
+    environment = {"PATH": "/usr/bin:/bin", "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(folder)}
+    return subprocess.run(
+        script, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_what_a_service_says_is_printed_and_kept(tmp_path: Path) -> None:
+    done = keep_log(tmp_path, "sh", "-c", "echo GET; echo trouble >&2; exit 3")
+    again = keep_log(tmp_path, "echo", "later")
+    assert (done.returncode, again.returncode) == (3, 0)
+    assert sorted(done.stdout.split()) == ["GET", "trouble"]
+    kept = tmp_path / "api-server.log"
+    assert sorted(kept.read_text(encoding="utf-8").split()) == ["GET", "later", "trouble"]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_a_service_whose_accesses_cannot_be_kept_does_not_start(tmp_path: Path) -> None:
+    done = keep_log(tmp_path / "none", "sh", "-c", "echo started")
+    assert done.returncode
+    assert "started" not in done.stdout
 
 
 def test_prepare_makes_each_secret_once_and_for_its_owner_alone(tmp_path: Path) -> None:

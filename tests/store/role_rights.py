@@ -96,6 +96,12 @@ RIGHTS: dict[str, dict[str, str]] = {
     "ledger_checkpoint": {"pipeline": "s i", "auditor": "s"},
     "effect": {"pipeline": "s i"},
     "outbox": {"pipeline": "s i u:done"},
+    # What changed since a step last looked: triggers write it, nobody else.
+    "change_consumer": {},
+    "change_note": {"pipeline": "s d"},
+    # Derived from parcels; triggers delete from it as well.
+    "person_figure": {"pipeline": "s i u d"},
+    "month_figure": {"pipeline": "s i u d"},
     # The backup repository.
     "backup": {"pipeline": "s i u:prune_id", "auditor": "s"},
     "backup_object": {"pipeline": "s i d"},
@@ -110,6 +116,8 @@ STRICT = frozenset(
     {
         "subject",
         "parcel",
+        "person_figure",
+        "month_figure",
         "custody",
         "preference",
         "tombstone",

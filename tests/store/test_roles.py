@@ -160,7 +160,7 @@ def test_the_night_connects_as_its_roles_and_nobody_else(world: World) -> None:
     seen: set[str] = set()
     query = (
         "SELECT usename FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND state IS NOT NULL"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
 
     def look(table: pa.Table) -> list[dict[str, Any]]:

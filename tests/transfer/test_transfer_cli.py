@@ -14,10 +14,11 @@ from minimised import World
 from nights import NOW
 from safehands.cli import command
 from safehands.commands import call as edge
+from safehands.errors import HandoverRefused
 from safehands.installation import Installation
 from safehands.night import Night
 from safehands.transfer.certificate import BY_HAND
-from safehands.transfer.revocation import OPENS
+from safehands.transfer.revocation import OPENS, load_checklist
 
 
 def checklist(day: str) -> str:
@@ -80,3 +81,24 @@ def test_a_station_changes_hands_by_command(
     run("certify", *this, *seller, "--by", "wang.li", *words, "--file", str(tmp_path / "c.json"))
     assert deal.state() == "certified"
     assert not any(phone in text for phone in PHONES[:6] for text in texts)
+
+
+def test_a_checklist_that_is_wrong_is_told_where(tmp_path: Path) -> None:
+    file = tmp_path / "access.yaml"
+    good = checklist("2026-11-30")
+    assert len(load_checklist(_written(file, good)).accounts) == len(OPENS)
+    for text, told in (
+        (good.replace("version: 1", ""), "version: 1 and accounts:"),
+        ("accounts: [", "version: 1 and accounts:"),
+        (good.replace("done: none", "done: perhaps", 1), r"0\.done is wrong"),
+        (good.replace("2026-11-30", "soon", 1), r"0\.day is wrong"),
+    ):
+        with pytest.raises(HandoverRefused, match=told) as refused:
+            load_checklist(_written(file, text))
+        assert "access.yaml" in refused.value.say("en")
+        assert "zhao.lei" not in refused.value.say("en")
+
+
+def _written(file: Path, text: str) -> Path:
+    file.write_text(text, encoding="utf-8")
+    return file

@@ -21,6 +21,7 @@ from safehands.validate import masks
 from safehands.validate.frames import frame_of, people_of
 from safehands.validate.parameters import parameters_of
 from safehands.validate.quality import Findings, examine
+from safehands.validate.shapes import shapes
 from safehands.validate.suites import load_suite
 
 MANY = settings(
@@ -205,6 +206,20 @@ def test_counts_per_station_add_up_to_the_verdict(judge: Judge) -> None:
         ("S2", 20, 10),
     ]
     assert (verdict["evaluated"], verdict["failed"], verdict["passed"]) == (30, 15, False)
+
+
+@MANY
+@given(rows=dirty("customers"))
+def test_each_station_is_shown_the_shapes_of_its_own_bad_cells(
+    rows: pa.Table, judge: Judge
+) -> None:
+    expected: dict[str, Counter[str]] = {}
+    for row in rows.to_pylist():
+        if _not_mobile(row):
+            shape = next(iter(shapes(pa.chunked_array([[row["receiver_phone"]]]))))
+            expected.setdefault(NAMES[STATIONS[row["_file"]]], Counter())[shape] += 1
+    odd = [e for e in judge("customers", rows).quality if e["rule"] == "customers.phone_not_mobile"]
+    assert {e["station"]: e["patterns"] for e in odd if e["failed"]} == expected
 
 
 def test_a_future_arrival_does_not_make_an_old_export_look_fresh(judge: Judge) -> None:

@@ -22,7 +22,7 @@ from safehands.night import Night
 from safehands.purge import count_due, purge
 from safehands.report.evidence import gather
 from safehands.report.people import people_table
-from safehands.report.retention import retention
+from safehands.report.retention import retained
 from safehands.store import Store, driver
 from safehands.store.digest import store_digest
 from safehands.validate import validate
@@ -162,7 +162,7 @@ def test_report_and_its_figures_do_not_see_it(world: World) -> None:
         assert (whole, people_table(connection).num_rows) == (2, 1)
     (counts,) = [o for o in gather(night, world.store)["owners"] if o["code"] == "A"]
     assert (counts["people"], counts["parcels"], counts["preferences"]) == (1, 1, 0)
-    held = {row["rule"]: row["held"] for row in retention(night, world.store)}
+    held = {row["rule"]: row["held"] for row in retained(night, world.store)[0]}
     assert (held["contact_detail"], held["custody_detail"], held["idle_preference"]) == (1, 0, 0)
 
 

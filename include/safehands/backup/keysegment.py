@@ -14,16 +14,30 @@ Salts are collected in memory while people are read: about 110 bytes a person.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from safehands.backup.reading import ARROW
 from safehands.backup.repository import KEYS, digest
-from safehands.backup.tables import KEY_COLUMNS
+from safehands.backup.tables import KEY_COLUMNS, Table
 from safehands.errors import BackupBroken
 
-__all__ = ["PART", "Salts", "kind_counts", "segment_name", "segment_number", "without_keys"]
+__all__ = [
+    "PART",
+    "SEGMENT_TABLES",
+    "Salts",
+    "key_table",
+    "kind_counts",
+    "segment_name",
+    "segment_number",
+    "without_keys",
+]
 
 PART = "keys"
+
+SEGMENT_TABLES = ("subject", "tombstone")
+"""Tables that the segment is made of."""
 
 _SCHEMA = pa.schema(
     [
@@ -54,6 +68,11 @@ def segment_number(name: str) -> int:
 def without_keys(subjects: pa.Table) -> pa.Table:
     """Return the rows of ``subject`` as they may lie in an object."""
     return subjects.drop_columns(list(KEY_COLUMNS))
+
+
+def key_table(table: Table) -> Table:
+    """Return ``subject`` or ``tombstone`` with the columns alone that the segment has of it."""
+    return replace(table, columns=tuple(c for c in table.columns if c.name in _SCHEMA.names))
 
 
 def kind_counts(segment: pa.Table) -> tuple[int, int]:

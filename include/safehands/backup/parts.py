@@ -16,9 +16,22 @@ from safehands.datasets import safe_name
 from safehands.errors import BackupBroken
 from safehands.night import SHANGHAI
 
-__all__ = ["Slice", "count", "months_of", "slice_of", "slices"]
+__all__ = [
+    "Group",
+    "Slice",
+    "count",
+    "counted",
+    "group_of",
+    "months_of",
+    "order_of",
+    "slice_of",
+    "slices",
+]
 
 _BITS = 128
+
+Group = tuple[str, ...]
+"""What the names of parts that are cut from one group share: ``("1", "202611")``, or ``("1",)``."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +50,40 @@ def slices(connection: Raw, table: Table) -> list[Slice]:
 
     UUID ranges are cut without counting each, so one may turn out empty.
     """
-    groups = connection.execute(_groups(table)).fetchall()
+    groups = connection.execute(_groups(table, sql.SQL("true"))).fetchall()
     return [piece for rows, *group in groups if rows for piece in _pieces(table, group, rows)]
+
+
+def counted(
+    connection: Raw, table: Table, scope: Iterable[str] | None = None
+) -> list[tuple[Group, int, list[Slice]]]:
+    """Return the groups of a table cut by UUID that hold rows: name, rows and parts.
+
+    ``scope``: only those in these months (``YYYYMM``), or of these owners where the table is not
+    cut by month.
+    """
+    kind = "month" if table.split.month else "controller"
+    if scope is not None and not scope:
+        return []
+    within: sql.Composable = sql.SQL("true")
+    if scope is not None:
+        cuts = [_cut(table.split, kind, _value(kind, word))[1] for word in sorted(scope)]
+        within = sql.SQL(" OR ").join(sql.SQL("({})").format(cut) for cut in cuts)
+    found = []
+    for rows, *group in connection.execute(_groups(table, within)).fetchall():
+        parts = _pieces(table, group, rows)
+        found.append((group_of(parts[0].part), rows, parts))
+    return found
+
+
+def group_of(part: str) -> Group:
+    """Return the group that a part of a table cut by UUID belongs to."""
+    return tuple(part.split("/")[1:-1])
+
+
+def order_of(part: str) -> tuple[int, ...]:
+    """Return the place of such a part among its table's, in the order of ``slices``."""
+    return (*map(int, group_of(part)), int(part.rpartition("/")[2].partition("of")[0]))
 
 
 def slice_of(table: Table, part: str) -> Slice:
@@ -86,10 +131,10 @@ def count(connection: Raw, table: Table) -> int:
     return int(row[0]) if row else 0
 
 
-def _groups(table: Table) -> sql.Composed:
+def _groups(table: Table, within: sql.Composable) -> sql.Composed:
     keys = [expression for expression, _ in _cuts(table.split)]
-    query = sql.SQL("SELECT {} FROM {}").format(
-        sql.SQL(", ").join([sql.SQL("count(*)"), *keys]), sql.Identifier(table.name)
+    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join([sql.SQL("count(*)"), *keys]), sql.Identifier(table.name), within
     )
     if not keys:
         return query

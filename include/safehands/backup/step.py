@@ -3,16 +3,18 @@
 Order of events, so that a kill at any moment leaves the store and the repository consistent:
 
 1. clear up what a killed backup announced and never recorded;
-2. read people's tables from one snapshot, write what changed, read it back;
+2. read what changed of people's tables (``unread``) from one snapshot, write it, read it back;
 3. if this content was backed up before, stop: nothing new happens;
 4. the evidence tables and the key segment in the same way, the manifest last;
-5. one transaction: the claim, the generation, its objects, the ledger entry;
+5. one transaction: the claim, the generation, its objects, the ledger entry; the notes of changes
+   that were seen are deleted;
 6. remove key segments that are no longer among the newest two.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -26,7 +28,9 @@ from safehands import journal
 from safehands.backup.content import content_digest, to_parquet
 from safehands.backup.keysegment import (
     PART,
+    SEGMENT_TABLES,
     Salts,
+    key_table,
     kind_counts,
     segment_name,
     segment_number,
@@ -34,7 +38,7 @@ from safehands.backup.keysegment import (
 )
 from safehands.backup.manifest import Generation, Manifest, Part, Segment, seal_manifest
 from safehands.backup.memory import Memory, remember
-from safehands.backup.parts import Slice, count, slices
+from safehands.backup.parts import Group, Slice, count, group_of, slices
 from safehands.backup.place import open_repository
 from safehands.backup.reading import Raw, read_rows
 from safehands.backup.recipients import recipients
@@ -47,6 +51,7 @@ from safehands.backup.repository import (
     object_name,
 )
 from safehands.backup.tables import Table, tables
+from safehands.backup.unread import CONSUMER, Known, Piece, fingerprint, know, pieces
 from safehands.backup.upkeep import alone, clear_up, explained, forget_segments
 from safehands.datasets import Outcome
 from safehands.errors import BackupBroken
@@ -55,6 +60,7 @@ from safehands.keys.provider import digest_key
 from safehands.ledger import canonical_json
 from safehands.night import Night
 from safehands.store import Store, driver, lock
+from safehands.store.changes import forget_changes, note_everything
 from safehands.store.effects import Claim, find, input_digest, make
 
 __all__ = ["DIGEST_PURPOSE", "backup", "record_references"]
@@ -68,12 +74,12 @@ def backup(night: Night, store: Store, now: datetime) -> Outcome:
     """Write a generation of the store into ``night.settings.backups``; ``now`` is its time.
 
     A second call with nothing changed writes nothing and says ``already``. Counts: ``parts``,
-    ``written``, ``unchanged``, ``rows``, ``bytes`` (of all parts and keys), ``lost`` (files
-    recorded earlier that are gone from the folder). Details: ``manifest``, ``manifest_digest``,
-    ``checkpoint``, ``repository``.
+    ``written``, ``unchanged``, ``unread`` (unchanged, and not even read), ``rows``, ``bytes`` (of
+    all parts and keys), ``lost`` (files recorded earlier that are gone from the folder). Details:
+    ``manifest``, ``manifest_digest``, ``checkpoint``, ``repository``.
 
-    Raises ``BackupBroken`` when something cannot be read whole, written or read back, and
-    ``KeyProblem`` without recipients. The age identity is not opened.
+    Raises ``BackupBroken`` when something cannot be read whole, written or read back, or changed
+    without a note; ``KeyProblem`` without recipients. The age identity is not opened.
 
     Not promised: that objects of earlier nights are still undamaged (``verify_repository`` reads
     them); only that those still in use are there in their full length.
@@ -85,6 +91,8 @@ def backup(night: Night, store: Store, now: datetime) -> Outcome:
         journal.sequence(store, now)
         job = _Job(night, store, now, repository, readers, remember(repository, store))
         draft = _draft(job)
+        if isinstance(draft, _Draft) and draft.surprises:
+            raise _surprised(job, draft)
         return draft if isinstance(draft, Outcome) else _publish(job, draft, still_alone)
 
 
@@ -116,11 +124,16 @@ class _Job:
 class _Draft:
     """A generation while it is put together."""
 
+    known: Known
+    reading: str
     claim: Claim | None = None
     parts: list[Part] = field(default_factory=list)
     written: int = 0
+    unread: int = 0
+    surprises: list[str] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     salts: Salts = field(default_factory=Salts)
+    segment: str = ""
     checkpoint: str = ""
     revision: str = ""
     lineage: int = 0
@@ -132,10 +145,13 @@ class _Draft:
 def _draft(job: _Job) -> _Draft | Outcome:
     with job.store.begin("safehands_backup") as connection:
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-        draft, all_tables = _Draft(), tables(connection)
+        all_tables = tables(connection)
+        draft = _begin(job, connection, all_tables)
         for table in all_tables:
             if not table.split.evidence:
                 _take(job, draft, driver(connection), table)
+        if draft.surprises:
+            return draft
         claim, earlier = _claim(job, draft)
         if earlier is not None:
             return _already(job, earlier)
@@ -144,29 +160,102 @@ def _draft(job: _Job) -> _Draft | Outcome:
             if table.split.evidence:
                 _take(job, draft, driver(connection), table)
         draft.checkpoint = journal.latest(connection) or ""
-        draft.revision = _revision(connection)
-        draft.lineage = _lineage(connection)
         return draft
 
 
+def _begin(job: _Job, connection: Connection, all_tables: list[Table]) -> _Draft:
+    revision, lineage = _revision(connection), _lineage(connection)
+    reading = fingerprint(job.key, revision, lineage, all_tables)
+    whole_days = job.night.settings.backup_whole_days
+    known = know(connection, job.memory, reading, job.night.business_date, whole_days)
+    return _Draft(known, reading, revision=revision, lineage=lineage)
+
+
 def _take(job: _Job, draft: _Draft, connection: Raw, table: Table) -> None:
-    """Take a table into the draft, part by part, and count it whole as a second opinion."""
-    total = 0
+    """Take a table into the draft, part by part, and count as a second opinion."""
+    counts: dict[Group, int] | None = None
+    if draft.known.unread(table.name):
+        found, counts = pieces(connection, table, draft.known)
+    else:
+        found = [Piece(one) for one in slices(connection, table)]
+    before = len(draft.parts)
+    _take_pieces(job, draft, connection, table, found)
+    taken = draft.parts[before:]
+    draft.rows[table.name] = sum(part.rows for part in taken)
+    draft.surprises += draft.known.surprises(table.name, {p.part: p.content for p in taken})
+    if counts is None:
+        _compare(table, draft.rows[table.name], count(connection, table))
+    else:
+        draft.surprises += _other_counts(table, counts, taken, found)
+
+
+def _take_pieces(
+    job: _Job, draft: _Draft, connection: Raw, table: Table, found: list[Piece]
+) -> None:
     # While one part is encrypted and written, PostgreSQL already reads the next.
     with ThreadPoolExecutor(1) as writer:
         before: Future[None] | None = None
-        for piece in slices(connection, table):
-            rows = read_rows(connection, table, piece.where)
-            total += rows.num_rows
+        for piece in found:
+            if piece.known is None:
+                rows = read_rows(connection, table, piece.slice.where)
+            else:
+                rows = _keys_of(draft, connection, table, piece)
             if before is not None:
                 before.result()
-            before = writer.submit(_keep, job, draft, table, piece, rows) if rows.num_rows else None
+            before = None
+            if piece.known is not None:
+                _take_over(draft, table, piece.known, rows)
+            elif rows is not None and rows.num_rows:
+                before = writer.submit(_keep, job, draft, table, piece.slice, rows)
         if before is not None:
             before.result()
-    whole = count(connection, table)
-    if whole != total:
-        raise BackupBroken("backup.counts_differ", table=table.name, parts=total, rows=whole)
-    draft.rows[table.name] = total
+
+
+def _keys_of(draft: _Draft, connection: Raw, table: Table, piece: Piece) -> pa.Table | None:
+    """Read of a part that is taken over what belongs into the key segment, if that changed."""
+    if draft.known.keys or table.name not in SEGMENT_TABLES:
+        return None
+    return read_rows(connection, key_table(table), piece.slice.where)
+
+
+def _take_over(draft: _Draft, table: Table, known: Part, keys: pa.Table | None) -> None:
+    if keys is not None:
+        draft.salts.take(table.name, keys)
+    draft.parts.append(known)
+    draft.unread += 1
+
+
+def _compare(table: Table, parts: int, whole: int) -> None:
+    if whole != parts:
+        raise BackupBroken("backup.counts_differ", table=table.name, parts=parts, rows=whole)
+
+
+def _other_counts(
+    table: Table, counts: Mapping[Group, int], taken: list[Part], found: list[Piece]
+) -> list[str]:
+    """Return parts that were taken over where the database counts other rows than they add up to.
+
+    Raises ``BackupBroken`` where everything was read and still does not add up.
+    """
+    sums = Counter[Group]()
+    for part in taken:
+        sums[group_of(part.part)] += part.rows
+    wrong = {group for group, rows in counts.items() if sums[group] != rows}
+    over = [p.known.part for p in found if p.known and group_of(p.known.part) in wrong]
+    for group in wrong - {group_of(name) for name in over}:
+        _compare(table, sums[group], counts[group])
+    return over
+
+
+def _surprised(job: _Job, draft: _Draft) -> BackupBroken:
+    """Record that parts changed without a note, and let the next backup read everything."""
+    names = sorted({part.partition("/")[0] for part in draft.surprises})
+    count = len(set(draft.surprises))
+    with job.store.begin() as connection:
+        note_everything(connection, CONSUMER)
+        facts = {"tables": names, "parts": count}
+        journal.append(connection, "backup_unnoticed", job.night.run, job.now, facts)
+    return BackupBroken("backup.unnoticed", tables=", ".join(names), parts=count)
 
 
 def _keep(job: _Job, draft: _Draft, table: Table, piece: Slice, rows: pa.Table) -> None:
@@ -200,7 +289,7 @@ def _claim(job: _Job, draft: _Draft) -> tuple[Claim, dict[str, Any] | None]:
     the claim is made anew under a higher attempt.
     """
     content = [[part.part, part.content] for part in draft.parts]
-    segment = content_digest(draft.salts.table(), job.key)
+    segment = _segment_content(job, draft)
     attempt = 0
     while True:
         value = input_digest(job.night.business_date.isoformat(), content, segment, attempt)
@@ -248,17 +337,25 @@ def _publish(job: _Job, draft: _Draft, still_alone: Connection) -> Outcome:
 
 def _segments(job: _Job, draft: _Draft) -> tuple[Segment, ...]:
     """Return the newest two key segments, the newest first; written only when changed."""
-    rows = draft.salts.table()
-    content = content_digest(rows, job.key)
+    content = _segment_content(job, draft)
     kept = job.memory.keys
     if kept and kept[0].content == content:
         return kept
+    rows = draft.salts.table()
     number = 1 + max((segment_number(n) for n in job.repository.list(KEYS)), default=0)
     data = to_parquet(rows, PART)
     name, size = job.write(lambda sealed: segment_name(number, sealed), data)
     whole = digest(job.repository.get(name))
     fresh = Segment(name, whole, content, size, *kind_counts(rows))
     return (fresh, *kept)[:_SEGMENTS_KEPT]
+
+
+def _segment_content(job: _Job, draft: _Draft) -> str:
+    if draft.known.keys:
+        return job.memory.keys[0].content
+    if not draft.segment:
+        draft.segment = content_digest(draft.salts.table(), job.key)
+    return draft.segment
 
 
 def _manifest(job: _Job, draft: _Draft, keys: tuple[Segment, ...]) -> Manifest:
@@ -285,6 +382,7 @@ def _outcome(job: _Job, draft: _Draft, manifest: Manifest, itself: Generation) -
         "parts": parts,
         "written": draft.written,
         "unchanged": parts - draft.written,
+        "unread": draft.unread,
         "rows": sum(manifest.tables.values()),
         "bytes": sum(p.bytes for p in manifest.parts) + manifest.keys[0].bytes,
         "lost": job.memory.lost,
@@ -307,7 +405,8 @@ def _record(job: _Job, draft: _Draft, manifest: Manifest, outcome: Outcome) -> N
         if not make(connection, draft.claim, result):
             raise BackupBroken("backup.raced")
         _record_objects(connection, job, manifest)
-        _record_generation(connection, job, manifest, outcome)
+        _record_generation(connection, job, manifest, outcome, draft)
+        forget_changes(connection, draft.known.changes)
         journal.append(connection, "backup", job.night.run, job.now, _facts(manifest, outcome))
         _record_step(connection, job, outcome)
 
@@ -340,7 +439,7 @@ def _record_objects(connection: Connection, job: _Job, manifest: Manifest) -> No
 
 
 def _record_generation(
-    connection: Connection, job: _Job, manifest: Manifest, outcome: Outcome
+    connection: Connection, job: _Job, manifest: Manifest, outcome: Outcome, draft: _Draft
 ) -> None:
     insert = text(
         "INSERT INTO backup (business_date, manifest, created_at, facts)"
@@ -352,6 +451,8 @@ def _record_generation(
         "number": manifest.number,
         "lineage": manifest.lineage,
         "keys": keys,
+        "reading": draft.reading,
+        "read_whole_on": draft.known.read_on.isoformat(),
     }
     values = {
         "day": job.night.business_date,

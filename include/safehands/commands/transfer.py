@@ -71,7 +71,7 @@ def members(lang: str) -> dict[str, click.Command]:
         "recipient": recipient,
         "what": option("what", type=click.Choice(["closing_evidence", "handler_confirmation"])),
         "sha256": option("sha256"),
-        "package": option("package", type=path),
+        "package": option("package", type=path, required=False),
         "delta": option("delta", type=path, multiple=True, required=False),
         "form": form,
         "number": option("number", type=int),

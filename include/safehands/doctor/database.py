@@ -16,9 +16,11 @@ from safehands.errors import KeyProblem, SafehandsError
 from safehands.installation import DATABASE, key_sources
 from safehands.keys.choose import choose
 from safehands.night import SHANGHAI
+from safehands.report.kept import ends_figures
 from safehands.rotation.state import escrow_holds
 from safehands.settings import Settings
 from safehands.store import Store
+from safehands.store.changes import WATCHED, watched
 from safehands.store.engine import ROLES
 from safehands.store.setup import newest_revision
 
@@ -88,9 +90,12 @@ def _asked(
     if connection.execute(text("SELECT to_regclass('installation')")).scalar() is None:
         yield Finding("schema", "warn", "none")
         return
-    yield _schema(connection)
+    schema = _schema(connection)
+    yield schema
     yield _roles(connection)
     yield _row_security(connection)
+    if schema.state == "ok":
+        yield _changes(connection)
     yield from _keys(connection, opened)
     yield from habits(connection, settings, now.astimezone(SHANGHAI).date())
 
@@ -135,6 +140,16 @@ def _row_security(connection: Connection) -> Finding:
     if open_tables:
         return Finding("row_security", "bad", "open", {"shown": ", ".join(open_tables)})
     return Finding("row_security", "ok", "ok")
+
+
+def _changes(connection: Connection) -> Finding:
+    """Check that changes are noted: backup and report take over what no note touches."""
+    silent = sorted(WATCHED - watched(connection))
+    if not ends_figures(connection):
+        silent.append("person_figure")
+    if silent:
+        return Finding("changes", "bad", "silent", {"shown": ", ".join(silent)})
+    return Finding("changes", "ok", "ok", {"count": len(WATCHED)})
 
 
 def _keys(connection: Connection, opened: Store) -> Iterator[Finding]:

@@ -33,10 +33,11 @@ FATE: dict[str, Fate] = {
     "subject_request": "cut",
     "legal_hold": "kept by a hold",
     "erasure_subject": "under the epoch key",
+    "person_figure": "deleted",
 }
-"""``listing`` holds the id as ``token``; a trigger on ``subject`` empties it. ``legal_hold`` names
-a subject for as long as the hold stands, and then nobody is erased; the id of one that has ended
-is random and leads nowhere."""
+"""``listing`` holds the id as ``token``; triggers on ``subject`` empty it and ``person_figure``.
+``legal_hold`` names a subject for as long as the hold stands, and then nobody is erased; the id of
+one that has ended is random and leads nowhere."""
 
 
 def check_known(connection: Connection) -> None:

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from safehands.errors import ContradictoryHeader, UnknownHeader
 from safehands.ingest.detect import contradicts, look, own_kinds, shown, words_of
@@ -194,14 +195,14 @@ def _missing(name: str, fields: Mapping[int, str], policy: Policy) -> tuple[str,
 
 
 def _index(aliases: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    return {clean_header(word): field for field, words in aliases.items() for word in words}
+    return {_clean_alias(word): field for field, words in aliases.items() for word in words}
 
 
 def _believed(
     cells: Sequence[str], plain: Mapping[int, str], body: Sequence[Line], name: str, policy: Policy
 ) -> dict[int, str]:
     """Return the ambiguous columns whose cells are clear, for fields that no plain header names."""
-    words = {clean_header(w): f for w, f in policy.sources.ambiguous.get(name, {}).items()}
+    words = {_clean_alias(w): f for w, f in policy.sources.ambiguous.get(name, {}).items()}
     found: dict[int, str] = {}
     for position, cell in enumerate(cells):
         field = words.get(cell)
@@ -326,6 +327,12 @@ def clean_header(cell: str) -> str:
     while (shorter := _SUFFIX.sub("", text)) != text:
         text = shorter
     return text.casefold()
+
+
+@lru_cache(maxsize=4096)
+def _clean_alias(word: str) -> str:
+    """Return a word of the policy as headers are compared; words of files are not remembered."""
+    return clean_header(word)
 
 
 def _enumeration(cell: str) -> dict[str, str]:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from typing import Any
 
-from safehands.ingest.serve import Progress, serve
+from safehands.ingest.serve import Progress, serve, warm_up
 
 __all__ = ["main"]
 
@@ -62,6 +62,7 @@ def main(descriptor: int) -> None:
     """Serve until the other end of ``descriptor`` is closed; then end all children."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.meta_path.insert(0, _WithoutPandas())
+    warm_up()
     control = socket.socket(fileno=descriptor)
     children: dict[int, _Watched] = {}
     while True:

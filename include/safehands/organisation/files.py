@@ -32,7 +32,7 @@ class Words(Frozen):
         return self.zh if lang == "zh" else self.en
 
 
-class _Strict(yaml.SafeLoader):
+class _Strict(yaml.CSafeLoader):
     """A loader that refuses a key that stands twice: YAML would keep the last without a word."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises ``PolicyError`` when the file can't be read, is no mapping, or says a key twice.
     """
     try:
-        # The loader is a SafeLoader with one more check.
+        # A safe loader with one more check.
         loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=_Strict)  # noqa: S506
     except _Twice as twice:
         raise PolicyError("organisation.twice", file=path.name, name=str(twice)) from None

@@ -134,7 +134,7 @@ def _settings(lang: str, **given: str) -> Settings:
 
 def _add_heirs(landing: Path) -> None:
     path = landing / "stations.yaml"
-    register: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    register: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     known = {one["code"]: one for one in register["controllers"]}
     known["lihua"]["stations"] += _HEIRS["lihua"]
     heir = {**known["antai"], "code": "hengxin", "name": "恒信驿站有限公司（虚构）"}

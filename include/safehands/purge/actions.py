@@ -20,14 +20,15 @@ from safehands.store.people import reseal
 from safehands.store.register import Owner
 from safehands.vault.record import KIND, MASKED, as_bytes, masked, opened
 
-__all__ = ["Work", "carry_out"]
-
-_PARCELS = ("pickup_record", "never_collected", "exception_record", "parcel_month")
+__all__ = ["Work", "carry_out", "set_aside"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """One owner's purge on ``day``. ``values`` are the parameters that selections share."""
+    """One owner's purge on ``day``. ``values`` are the parameters that selections share.
+
+    ``only`` narrows the selections of parcels: `` AND`` and a condition on ``p``.
+    """
 
     connection: Connection
     ring: KeyRing
@@ -35,6 +36,7 @@ class Work:
     day: date
     now: datetime
     values: dict[str, Any]
+    only: str = ""
 
 
 def carry_out(work: Work, due: Due) -> dict[str, int]:
@@ -47,6 +49,17 @@ def carry_out(work: Work, due: Due) -> dict[str, int]:
     return {due.rule: treated, **({"kept_by_hold": kept} if kept else {})}
 
 
+def set_aside(work: Work, due: Due) -> dict[str, int]:
+    """Move the parcels that outlive their time: under a hold, or stored for a limitation period.
+
+    Return the counts of ``carry_out``, of what has been moved alone.
+    """
+    values = {**work.values, "before": due.before, "now": work.now}
+    kept = _keep(work, due, values)
+    moved = _restrict(work, due, values) if due.action == "restrict" else 0
+    return {due.rule: moved, **({"kept_by_hold": kept} if kept else {})}
+
+
 def _keep(work: Work, due: Due, values: dict[str, Any]) -> int:
     """Store what is due and held, so that nothing but storage happens to it (PIPL 47 ¶2)."""
     if not work.values["any_hold"]:
@@ -55,8 +68,8 @@ def _keep(work: Work, due: Due, values: dict[str, Any]) -> int:
     if due.action == "restrict":
         # Storage is what the rule itself asks for.
         return 0
-    if due.rule in _PARCELS:
-        return held.keep_parcels(work.connection, selection, values, "hold", None)
+    if due.rule in selections.PARCELS:
+        return held.keep_parcels(work.connection, selection + work.only, values, "hold", None)
     if due.table == "subject":
         return held.keep_people(work.connection, selection, values, work.now)
     if due.table == "custody":
@@ -82,7 +95,7 @@ def _anonymise(work: Work, due: Due, values: dict[str, Any]) -> int:
 
 def _restrict(work: Work, due: Due, values: dict[str, Any]) -> int:
     until = work.day + timedelta(days=due.then_days)
-    selection = selections.due(due.rule) or ""
+    selection = (selections.due(due.rule) or "") + work.only
     moved = held.keep_parcels(work.connection, selection, values, "limitation", until)
     if moved:
         # Rules that follow tonight must know whom these parcels keep.

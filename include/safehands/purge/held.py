@@ -40,7 +40,10 @@ class Holds:
 
 
 def open_holds(connection: Connection, day: date) -> Holds:
-    """Put what is held on ``day`` into temporary tables that end with the transaction."""
+    """Put what is held on ``day`` into temporary tables that end with the transaction.
+
+    Of the owner the transaction is bound to; what they held of another owner before is forgotten.
+    """
     for statement in _TEMPORARY:
         connection.execute(text(statement), {"day": day})
     everything, something = connection.execute(text(_OPEN), {"day": day}).one()
@@ -141,8 +144,10 @@ def stations_held(connection: Connection, day: date) -> list[str]:
 
 _LIMITED = "INSERT INTO held_subject SELECT limited_subjects(CAST(:day AS date)), true"
 _TEMPORARY = (
-    "CREATE TEMP TABLE held_subject (subject_id uuid, limited boolean) ON COMMIT DROP",
-    "CREATE TEMP TABLE held_waybill (waybill uuid) ON COMMIT DROP",
+    "CREATE TEMP TABLE IF NOT EXISTS held_subject (subject_id uuid, limited boolean)"
+    " ON COMMIT DROP",
+    "CREATE TEMP TABLE IF NOT EXISTS held_waybill (waybill uuid) ON COMMIT DROP",
+    "TRUNCATE held_subject, held_waybill",
     "INSERT INTO held_subject SELECT held_subjects(CAST(:day AS date)), false",
     _LIMITED,
     "INSERT INTO held_waybill SELECT waybill FROM legal_hold WHERE waybill IS NOT NULL"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 
 from sqlalchemy import text
 
 from safehands import journal
 from safehands.night import Night
 from safehands.store import Store
+from safehands.store.months import end_of, first_of, parcel_months
 
-__all__ = ["drop_months", "settle_load"]
+__all__ = ["drop_months", "months", "settle_load"]
 
 
 def settle_load(store: Store) -> None:
@@ -19,30 +20,36 @@ def settle_load(store: Store) -> None:
         connection.execute(text("SELECT settle_load()"))
 
 
+def months(store: Store) -> list[str]:
+    """Return the months of parcels that there are, as ``YYYYMM``, earliest first."""
+    with store.begin("safehands_backup") as reader:
+        return parcel_months(reader)
+
+
 def drop_months(store: Store, night: Night, before: datetime, now: datetime) -> dict[str, int]:
     """Drop empty months and those wholly before ``before``, with one ledger entry for all.
 
     Return ``months_dropped``, and ``parcel_month`` if rows went with a month. Rows under a hold
     have been moved before; the database refuses to drop a month that still holds one.
     """
+    known = months(store)
+    old = [m for m in known if end_of(m) <= before.date()]
     with store.begin("safehands_backup") as reader:
-        months = [str(row[0]) for row in reader.execute(text(_MONTHS))]
-        old = [m for m in months if _end(m) <= before.date()]
         empty = [
             m
-            for m in months
+            for m in known
             if m not in old
-            and reader.execute(text(_ANY_ROW), {"first": _first(m)}).scalar() is False
+            and reader.execute(text(_ANY_ROW), {"first": first_of(m)}).scalar() is False
         ]
     if not old and not empty:
         return {"months_dropped": 0}
     with store.begin() as connection:
         for month in empty:
-            connection.execute(text("SELECT drop_month(:month)"), {"month": _first(month)})
+            connection.execute(text("SELECT drop_month(:month)"), {"month": first_of(month)})
         rows = sum(
             int(
                 connection.execute(
-                    text(_DROP_OLD), {"month": _first(m), "before": before}
+                    text(_DROP_OLD), {"month": first_of(m), "before": before}
                 ).scalar_one()
             )
             for m in old
@@ -53,20 +60,6 @@ def drop_months(store: Store, night: Night, before: datetime, now: datetime) -> 
     return {"months_dropped": len(gone), **({"parcel_month": rows} if rows else {})}
 
 
-def _first(month: str) -> date:
-    return date(int(month[:4]), int(month[4:]), 1)
-
-
-def _end(month: str) -> date:
-    """Return the first day after the month."""
-    first = _first(month)
-    return date(first.year + first.month // 12, first.month % 12 + 1, 1)
-
-
-_MONTHS = (
-    "SELECT right(c.relname, 6) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-    " WHERE i.inhparent = 'parcel'::regclass ORDER BY 1"
-)
 _ANY_ROW = (
     "SELECT EXISTS (SELECT FROM parcel WHERE arrived_at >="
     " CAST(:first AS timestamp) AT TIME ZONE 'Asia/Shanghai' AND arrived_at <"

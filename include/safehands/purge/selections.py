@@ -7,14 +7,20 @@ must be there (see ``held.open_holds``), and ``:everything`` says that a hold co
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from safehands.datasets import MINOR
 
-__all__ = ["WAITS", "due", "free", "held"]
+__all__ = ["PARCELS", "WAITS", "due", "free", "held", "rule_of"]
+
+PARCELS = ("pickup_record", "never_collected", "exception_record", "parcel_month")
+"""The rules that take parcels. No parcel is due under two of them."""
 
 WAITS = "p.collected_at IS NULL AND p.status <= 1"
 """A parcel that waits to be collected."""
 
 _EXCEPTION = 4
+_EACH = "parcel p WHERE "
 # A limitation period keeps a person from being deleted, and nothing else of theirs.
 _KEEPS_FROM_DELETION = "EXISTS (SELECT FROM held_subject h WHERE h.subject_id = {0}.subject_id)"
 _KEEPS_PERSON = (
@@ -25,17 +31,15 @@ _KEEPS_WAYBILL = "EXISTS (SELECT FROM held_waybill w WHERE w.waybill = {0}.waybi
 _DUE = {
     # Nothing is collected before it arrives (validate sees to it), so younger months are not read.
     "pickup_record": (
-        "parcel p WHERE p.collected_at < :before AND p.arrived_at < :before"
-        f" AND p.status <> {_EXCEPTION}"
+        f"{_EACH}p.collected_at < :before AND p.arrived_at < :before AND p.status <> {_EXCEPTION}"
     ),
     "never_collected": (
-        "parcel p WHERE p.collected_at IS NULL AND p.arrived_at < :before"
-        f" AND p.status <> {_EXCEPTION}"
+        f"{_EACH}p.collected_at IS NULL AND p.arrived_at < :before AND p.status <> {_EXCEPTION}"
     ),
-    "exception_record": f"parcel p WHERE p.arrived_at < :before AND p.status = {_EXCEPTION}",
+    "exception_record": f"{_EACH}p.arrived_at < :before AND p.status = {_EXCEPTION}",
     # Only what no other rule takes: every other parcel of such a month is past its time anyway.
     "parcel_month": (
-        f"parcel p WHERE p.arrived_at < :before AND p.collected_at IS NOT NULL"
+        f"{_EACH}p.arrived_at < :before AND p.collected_at IS NOT NULL"
         f" AND p.collected_at >= :pickup_record AND p.status <> {_EXCEPTION}"
     ),
     "contact_detail": (
@@ -86,6 +90,18 @@ _KEPT = {
 def due(rule: str) -> str | None:
     """Return ``table alias WHERE …`` of all rows that are past their time; ``None``: no rows."""
     return _DUE.get(rule)
+
+
+def rule_of(rules: Iterable[str]) -> str:
+    """Return an expression: by which of ``rules`` parcel ``p`` is due; null if by none.
+
+    The cut-off of each rule travels as a parameter of its own, ``before_<rule>``.
+    """
+    cases = " ".join(
+        f"WHEN {_DUE[rule].removeprefix(_EACH).replace(':before', f':before_{rule}')} THEN '{rule}'"
+        for rule in rules
+    )
+    return f"CASE {cases} END"
 
 
 def free(rule: str) -> str:

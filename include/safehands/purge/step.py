@@ -17,6 +17,7 @@ from safehands.purge.actions import Work, carry_out
 from safehands.purge.clock import check_clock
 from safehands.purge.months import drop_months, settle_load
 from safehands.purge.plan import Due, plan_purge
+from safehands.purge.whole import drop_due_months, taken
 from safehands.store import Store, lock
 from safehands.store.effects import Claim, find, input_digest, make
 from safehands.store.register import Owner, open_ring, owners
@@ -36,8 +37,9 @@ _EVIDENCE = {
 def purge(night: Night, store: Store, now: datetime, confirmed: date | None = None) -> Outcome:
     """Carry out the retention schedule for the night's business date.
 
-    Holds and restrictions whose end has come are closed first; then each rule of policy is applied
-    in its order. What a legal hold keeps is not deleted but stored and nothing else. A person who
+    Months of which every row is due go first, each with its partition. Then, owner by owner, holds
+    and restrictions whose end has come are closed and each rule of policy is applied in
+    its order. What a legal hold keeps is not deleted but stored and nothing else. A person who
     goes leaves a tombstone, so that an old export does not bring them back.
 
     Counts: one per retention rule, ``months_dropped``; where there are any, day keys destroyed as
@@ -55,6 +57,11 @@ def purge(night: Night, store: Store, now: datetime, confirmed: date | None = No
     counts = {item.rule: 0 for item in due if selections.due(item.rule) or item.rule in _EVIDENCE}
     fresh = False
     kept_stations: list[str] = []
+
+    def settled(connection: Connection, owner: Owner) -> bool:
+        return find(connection, _claim(connection, night, owner)) is not None
+
+    _add(counts, {"months_dropped": drop_due_months(store, night, due, now, settled)})
     for owner in owners(store).values():
         done, result, stations = _purge_owner(store, night, owner, due, now, confirmed)
         fresh, kept_stations = fresh or done, [*kept_stations, *stations]
@@ -90,14 +97,14 @@ def _purge_owner(
     with store.begin(controller=owner.id) as connection:
         lock(connection, f"safehands.controller.{owner.id}")
         stations = held.stations_held(connection, night.business_date)
-        state = connection.execute(text(_STATE), {"id": owner.id}).scalar_one()
-        digest = input_digest(night.business_date, state)
-        claim = Claim("purge", owner.code, digest, night.policy.digest)
+        claim = _claim(connection, night, owner)
         done = find(connection, claim)
         if done is not None:
             return False, done["counts"], stations
         counts = _apply(connection, store.provider, owner, due, now, night.business_date)
-        make(connection, claim, {"counts": counts})
+        gone = taken(connection, owner)
+        _add(counts, gone.counts)
+        make(connection, claim, {"counts": counts, "months": gone.claims})
         facts = {
             "controller": owner.code,
             "counts": counts,
@@ -108,6 +115,12 @@ def _purge_owner(
         journal.append(connection, "purge", night.run, now, facts)
         _step_result(connection, night, owner.code, counts)
         return True, counts, stations
+
+
+def _claim(connection: Connection, night: Night, owner: Owner) -> Claim:
+    state = connection.execute(text(_STATE), {"id": owner.id}).scalar_one()
+    digest = input_digest(night.business_date, state)
+    return Claim("purge", owner.code, digest, night.policy.digest)
 
 
 def _apply(

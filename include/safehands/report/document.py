@@ -112,12 +112,12 @@ def _by_rule(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _stations(evidence: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the share of passed checks per station and dimension, the worst station first."""
     found = []
+    verdicts: dict[str, list[Mapping[str, Any]]] = {}
+    for q in evidence["quality"]:
+        if q["suite"] != _PROCESSING:
+            verdicts.setdefault(q["station"], []).append(q)
     for station in evidence["stations"]:
-        mine = [
-            q
-            for q in evidence["quality"]
-            if q["station"] == station["code"] and q["suite"] != _PROCESSING
-        ]
+        mine = verdicts.get(station["code"], [])
         by = {d: _score(q for q in mine if q["dimension"] == d) for d in DIMENSIONS}
         score = {"score": _score(mine), "dimensions": by}
         found.append({**_place(station), "day": mine[0]["day"] if mine else None, **score})

@@ -14,8 +14,10 @@ from sqlalchemy import Connection, text
 from safehands.backuppolicy import load_backup_policy
 from safehands.datasets import safe_name
 from safehands.night import Night
+from safehands.report.kept import Standing, months_of, standing
 from safehands.store import Store
 from safehands.store.register import Owner, owners
+from safehands.store.verdicts import NEWEST_VERDICTS
 
 __all__ = ["OWN_STEP", "ROWS_SHOWN", "gather", "newest_checkpoint"]
 
@@ -34,8 +36,8 @@ def gather(night: Night, store: Store) -> dict[str, Any]:
     its step result, its assessments) is left out, so that a second look finds the same.
     """
     with store.begin() as connection:
-        shared = _shared(connection, night)
-    held = [_owner(store, night, owner) for owner in owners(store).values()]
+        shared, now = _shared(connection, night), standing(connection)
+    held = [_owner(store, night, owner, now) for owner in owners(store).values()]
     kinds = {row["code"]: row for row in shared.pop("owners")}
     return {
         **shared,
@@ -70,13 +72,13 @@ def _shared(connection: Connection, night: Night) -> dict[str, Any]:
     }
 
 
-def _owner(store: Store, night: Night, owner: Owner) -> dict[str, Any]:
+def _owner(store: Store, night: Night, owner: Owner, now: Standing) -> dict[str, Any]:
     values = {"day": night.business_date, "shown": ROWS_SHOWN}
     with store.begin(controller=owner.id) as connection:
         quarantine = _rows(connection, _QUARANTINE, values)
         return {
             "code": owner.code,
-            "counts": _rows(connection, _COUNTS)[0],
+            "counts": _counts(connection, owner, now),
             "quarantine": [{**row, "sheet": safe_name(row["sheet"])} for row in quarantine],
             "waiting": _rows(connection, _WAITING, values)[0]["rows"],
             "rules": [{"owner": owner.code, **row} for row in _rows(connection, _RULES, values)],
@@ -88,6 +90,15 @@ def _rows(
     connection: Connection, query: str, values: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(text(query), values or {}).mappings()]
+
+
+def _counts(connection: Connection, owner: Owner, now: Standing) -> dict[str, int]:
+    months = months_of(connection, owner.id, now)[0].values()
+    return {
+        **_rows(connection, _COUNTS)[0],
+        "parcels": sum(one.parcels for one in months),
+        "unlinked": sum(one.unlinked for one in months),
+    }
 
 
 def _drill(connection: Connection, night: Night) -> dict[str, Any] | None:
@@ -150,16 +161,17 @@ _STEPS = (
     "SELECT step, counts, reasons, seconds FROM step_result"
     " WHERE business_date = :day AND step <> :own AND run NOT LIKE 'retry-%' ORDER BY id"
 )
-# A station that brought nothing tonight is shown with its newest verdicts, under their date. The
-# checks of the pseudonymised tables know a station by its number alone.
+# A station that brought nothing tonight is shown with its newest verdicts, under their date; one
+# that changed hands, with the newest of either owner. The checks of the pseudonymised tables know
+# a station by its number alone.
 _QUALITY = (
-    "SELECT coalesce(s.code, q.station) AS station, q.business_date::text AS day,"
+    NEWEST_VERDICTS + "SELECT coalesce(s.code, q.station) AS station, q.business_date::text AS day,"
     " q.dataset, q.suite, q.rule, q.dimension, q.severity,"
     " sum(q.evaluated)::bigint AS evaluated, sum(q.failed)::bigint AS failed"
-    " FROM quality_result q LEFT JOIN station s"
+    " FROM (SELECT n.*, max(business_date) OVER (PARTITION BY station) AS last FROM newest n) n"
+    " JOIN quality_result q USING (controller_id, station, business_date) LEFT JOIN station s"
     " ON q.suite = 'pseudonymised' AND s.id::text = q.station"
-    " WHERE q.business_date = (SELECT max(n.business_date) FROM quality_result n"
-    " WHERE n.station = q.station AND n.business_date <= :day)"
+    " WHERE q.business_date = n.last"
     " GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY 1, 3, 4, 5"
 )
 _BACKUP = (
@@ -175,8 +187,7 @@ _DRILL = (
     " FROM restore_drill WHERE business_date <= :day ORDER BY id DESC LIMIT 1"
 )
 _COUNTS = (
-    "SELECT (SELECT count(*) FROM subject) AS people, (SELECT count(*) FROM parcel) AS parcels,"
-    " (SELECT count(*) FROM parcel WHERE subject_id IS NULL) AS unlinked,"
+    "SELECT (SELECT count(*) FROM subject) AS people,"
     " (SELECT count(*) FROM preference) AS preferences,"
     " (SELECT count(*) FROM tombstone) AS tombstones"
 )

@@ -20,8 +20,10 @@ from safehands.report.attention import places
 from safehands.report.document import compose
 from safehands.report.evidence import OWN_STEP, gather, newest_checkpoint
 from safehands.report.exposure import exposure
+from safehands.report.kept import standing
 from safehands.report.page import edition, render
 from safehands.report.people import people_table
+from safehands.report.refresh import refresh
 from safehands.report.retention import retained
 from safehands.rotation.state import escrow_holds
 from safehands.store import Store, lock
@@ -32,6 +34,9 @@ from safehands.threats import load_threats
 __all__ = ["figures", "report"]
 
 _PAGE, _DATA = "report.html", "report.json"
+
+_WHOLE_DAYS = 7
+"""How often what is kept of people and months is compared with the parcels, by the calendar."""
 
 
 def report(
@@ -47,12 +52,19 @@ def report(
     people), ``needs_person``. Details: ``html``, ``json`` (paths), ``quality``: per station
     ``station`` and ``score`` (hundredths of a percent, ``None`` without a verdict), worst first.
 
+    Every seventh day what is kept of people and months (``report.kept``) is made anew from the
+    parcels; were it something else, an entry in the ledger says so (``figures_wrong``).
+
     ``ready`` are the ``figures`` of the tables as they are, drawn a moment ago; without them they
     are drawn here.
 
     Raises ``SetupProblem`` when the folder cannot be written. Promises nothing beyond the
     evidence: a judgement in it says "draft" until a person has made it.
     """
+    wrong = refresh(store, whole=night.business_date.toordinal() % _WHOLE_DAYS == 0)
+    if wrong:
+        with store.begin() as connection:
+            journal.append(connection, OWN_STEP, night.run, now, {"figures_wrong": wrong})
     shown = {**places(night.settings), "escrow": escrow_holds(store)}
     evidence = {**gather(night, store), "places": shown, "threats": _threats(night)}
     digest = input_digest(evidence, edition())
@@ -79,14 +91,20 @@ def report(
 
 def figures(night: Night, store: Store) -> dict[str, Any]:
     """Return what is not evidence but follows from the tables: ``risk`` per owner's code (see
-    ``exposure``), ``retention``, and the same per owner's code as ``held``."""
+    ``exposure``), ``retention``, and the same per owner's code as ``held``.
+
+    What is kept of people and months is brought up to date first: it is read here several times.
+    """
+    refresh(store)
+    with store.begin() as connection:
+        now = standing(connection)
     risk = {}
     threats = load_threats(night.settings.policy).at(night.business_date)
     for owner in owners(store).values():
-        with store.begin(controller=owner.id) as connection:
-            people = people_table(connection)
+        with store.begin(controller=owner.id, snapshot=True) as connection:
+            people = people_table(connection, now)
         risk[owner.code] = exposure(people, threats)
-    whole, mine = retained(night, store)
+    whole, mine = retained(night, store, now)
     return {"risk": risk, "retention": whole, "held": mine}
 
 

@@ -19,11 +19,15 @@ from safehands.backup.tables import Table
 from safehands.errors import BackupBroken
 from safehands.restore.rows import HEAD, TAIL, encode
 from safehands.store import driver
+from safehands.store.changes import note_everything
 
 __all__ = ["Layout", "Loader", "check_empty", "loading_order", "read_layout"]
 
 _CLAIMS = ("installation", "root_key")
 """Hold a row as soon as a database is prepared: whose root key it belongs to."""
+
+_PREPARED = ("alembic_version", "change_consumer", "change_note")
+"""Hold rows of nobody as soon as a database is prepared: they come with the schema."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ def check_empty(connection: Connection) -> None:
         " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"
     )
     for (name,) in connection.execute(query).all():
-        if name not in (*_CLAIMS, "alembic_version"):
+        if name not in (*_CLAIMS, *_PREPARED):
             found = text(f'SELECT EXISTS (SELECT FROM "{name}")')
             if connection.execute(found).scalar():
                 raise BackupBroken("restore.not_empty", table=str(name))
@@ -91,6 +95,11 @@ def read_layout(connection: Connection) -> Layout:
     return found
 
 
+_NOTING = (
+    "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+    " WHERE c.relnamespace = 'public'::regnamespace AND t.tgname LIKE 'note\\_%'"
+    " AND t.tgenabled = 'O' ORDER BY 1, 2"
+)
 _FORCED = (
     "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
     " AND relforcerowsecurity"
@@ -122,10 +131,22 @@ class Loader:
     def close(self, tables: Collection[Table]) -> None:
         """Put back what ``open`` took away, and let identities go on after the highest."""
         self._alter([table.name for table in tables], "ENABLE TRIGGER USER")
+        self._watch_again()
         self._alter(self._layout.forced, "FORCE ROW LEVEL SECURITY")
         for table, columns in self._layout.identities.items():
             for column in columns:
                 self._advance(table, column)
+
+    def _watch_again(self) -> None:
+        """Let changes be noted as before, and note that all of this came without a note.
+
+        A generation of an older schema is loaded before there are notes.
+        """
+        for table, trigger in self._connection.execute(text(_NOTING)).all():
+            statement = f'ALTER TABLE "{table}" ENABLE ALWAYS TRIGGER "{trigger}"'
+            self._connection.execute(text(statement))
+        if self._connection.execute(text("SELECT to_regclass('change_note')")).scalar():
+            note_everything(self._connection)
 
     def month(self, month: str) -> None:
         """Make the partition of a month, ``YYYYMM``."""

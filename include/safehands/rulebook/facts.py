@@ -13,7 +13,7 @@ from safehands.installation import Installation
 from safehands.keys import RunKey
 from safehands.night import Night
 from safehands.organisation.catalogue import Organisation, load_organisation
-from safehands.report.retention import retention
+from safehands.report.retention import overdue
 from safehands.rulebook.from_places import place_measures
 from safehands.rulebook.from_policy import policy_measures
 from safehands.rulebook.from_register import register_measures
@@ -124,7 +124,7 @@ def _overdue(inst: Installation, owner: Owner, day: date) -> int:
     # Retention asks for a night; its key is for artifacts, of which there are none here.
     key = RunKey("rules", secrets.token_bytes(32))
     night = Night("rules", day, inst.settings, inst.policy, key)
-    return sum(rule["overdue"] for rule in retention(night, inst.store, {owner.code}))
+    return overdue(night, inst.store, owner)
 
 
 # People whose record is storage-only are hidden from the pipeline and stand in `restriction`.

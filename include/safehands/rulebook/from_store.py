@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from safehands.rulebook.judge import Measured
+from safehands.store.verdicts import NEWEST_VERDICTS
 
 __all__ = ["STATEMENTS", "store_measures"]
 
@@ -35,12 +36,9 @@ def store_measures(connection: Connection, values: dict[str, Any]) -> dict[str, 
 def _newest_quality(condition: str, number: str) -> str:
     """Quality verdicts of each station's newest night, added up per owner."""
     return (
-        f"SELECT q.controller_id, {number} AS number, max(q.run) AS run FROM quality_result q"
-        " JOIN (SELECT controller_id, station, max(business_date) AS day FROM quality_result"
-        " WHERE business_date <= :day GROUP BY 1, 2) n"
-        " ON n.controller_id = q.controller_id AND n.station = q.station"
-        f" AND n.day = q.business_date WHERE {condition}"
-        " GROUP BY q.controller_id HAVING sum(q.evaluated) > 0"
+        f"{NEWEST_VERDICTS}SELECT q.controller_id, {number} AS number, max(q.run) AS run"
+        " FROM newest JOIN quality_result q USING (controller_id, station, business_date)"
+        f" WHERE {condition} GROUP BY q.controller_id HAVING sum(q.evaluated) > 0"
     )
 
 

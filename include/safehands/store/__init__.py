@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from safehands.store.engine import AUDITOR, ROLES, EvidenceStore, Store, driver, lock, passfile_line
+from safehands.store.engine import (
+    AUDITOR,
+    ROLES,
+    EvidenceStore,
+    Store,
+    bind,
+    driver,
+    lock,
+    passfile_line,
+)
 from safehands.store.setup import prepare_store
 
 __all__ = [
@@ -10,6 +19,7 @@ __all__ = [
     "ROLES",
     "EvidenceStore",
     "Store",
+    "bind",
     "driver",
     "lock",
     "passfile_line",

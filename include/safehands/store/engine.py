@@ -19,7 +19,7 @@ from safehands.errors import SetupProblem
 from safehands.keys import KeyProvider
 from safehands.keys.provider import role_password
 
-__all__ = ["AUDITOR", "ROLES", "EvidenceStore", "Store", "driver", "lock", "passfile_line"]
+__all__ = ["AUDITOR", "ROLES", "EvidenceStore", "Store", "bind", "driver", "lock", "passfile_line"]
 
 AUDITOR = "safehands_auditor"
 
@@ -61,19 +61,20 @@ class Store:
         controller: int | None = None,
         *,
         storage: bool = False,
+        snapshot: bool = False,
     ) -> Iterator[Connection]:
         """Open a transaction as ``role``, bound to ``controller`` for row-level security.
 
         ``storage``: the records of restricted people are seen too. For the upkeep of what is
         stored (re-wrapping, re-sealing, erasing, comparing) and nothing else (PIPL 47 ¶2); only
         ``safehands_pipeline`` can. It guards against mistakes: the role could say so by itself.
+        ``snapshot``: all statements see one state of the store (REPEATABLE READ).
 
         Raises ``SetupProblem`` when the database cannot be reached or refuses the login.
         """
-        with self._connect(role) as connection, connection.begin():
+        with self._connect(role, snapshot) as connection, connection.begin():
             if controller is not None:
-                bind = text("SELECT set_config('safehands.controller', :id, true)")
-                connection.execute(bind, {"id": str(controller)})
+                bind(connection, controller)
             if storage:
                 connection.execute(text("SELECT set_config('safehands.storage', 'on', true)"))
             yield connection
@@ -84,11 +85,15 @@ class Store:
             engine.dispose()
         self._engines.clear()
 
-    def _connect(self, role: str) -> Connection:
+    def _connect(self, role: str, snapshot: bool) -> Connection:
         try:
-            return self.engine(role).connect()
+            connection = self.engine(role).connect()
         except OperationalError as error:
             raise SetupProblem("setup.database_unreachable", reason=_reason(error)) from None
+        if snapshot:
+            # Given back with the connection: the pool resets it.
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        return connection
 
     def _engine(self, name: str, url: URL, arguments: dict[str, str]) -> Engine:
         if name not in self._engines:
@@ -129,6 +134,12 @@ def driver(connection: Connection) -> psycopg.Connection[tuple[object, ...]]:
     raw = connection.connection.driver_connection
     assert isinstance(raw, psycopg.Connection)
     return raw
+
+
+def bind(connection: Connection, controller: int) -> None:
+    """Bind the transaction to ``controller`` from here on, instead of the one before."""
+    setting = text("SELECT set_config('safehands.controller', :id, true)")
+    connection.execute(setting, {"id": str(controller)})
 
 
 def lock(connection: Connection, name: str) -> None:

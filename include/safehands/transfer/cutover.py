@@ -36,6 +36,7 @@ from safehands.transfer.freeze import is_frozen
 from safehands.transfer.measured import of_cut
 from safehands.transfer.package import check_stations, prints_name
 from safehands.transfer.reconcile import Identity, held_by_class
+from safehands.transfer.shards import shards_key
 from safehands.transfer.standing import gone, moved, unanswered
 from safehands.transfer.stocktake import check_stock
 from safehands.transfer.waiting import check_waiting
@@ -93,8 +94,9 @@ def cut_over(
 
 
 def end_keys(store: Store, handover: UUID) -> None:
-    """Destroy the keys of a hand-over's names and fingerprints: at its cut-over or its abort."""
+    """Destroy the keys of a hand-over's names, fingerprints and shards: at cut-over or abort."""
     end_pairing(store.provider, str(handover))
+    store.provider.destroy(shards_key(handover))
     store.provider.destroy(prints_name(handover))
 
 

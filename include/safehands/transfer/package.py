@@ -40,6 +40,7 @@ from safehands.transfer.papers import require
 from safehands.transfer.prints import Prints
 from safehands.transfer.reconcile import held_by_class
 from safehands.transfer.rows import PART_PARCELS, Seen, gather, read_part
+from safehands.transfer.shards import Ready
 from safehands.transfer.xlsx import workbook
 
 __all__ = [
@@ -91,8 +92,12 @@ class Packaged:
     root: str
 
 
-def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packaged:
+def make_package(
+    store: Store, order: Order, path: Path, now: datetime, ready: Ready | None = None
+) -> Packaged:
     """Write the sealed package to ``path`` and take the hand-over to ``packaged``.
+
+    ``ready``: shards that were re-keyed before; a part without one is opened here.
 
     Once: a second call finds what the first did, and that the file is still it. Raises
     ``HandoverRefused`` when the file is gone or another, when the hand-over is not approved,
@@ -118,7 +123,8 @@ def make_package(store: Store, order: Order, path: Path, now: datetime) -> Packa
         gathered, prints = Gathered(), Prints()
         parts = gather(connection, seen, order.part_parcels)
         for part in range(parts):
-            tables = read_part(connection, seen, part)
+            made_before = ready.tables(connection, seen, part, parts) if ready else None
+            tables = made_before or read_part(connection, seen, part)
             gathered.add(tables)
             prints.add(tables)
         files = gathered.files()

@@ -17,7 +17,7 @@ from uuid import UUID
 from pydantic import Field, field_validator
 from sqlalchemy import Connection
 
-from safehands.datasets import names_a_person
+from safehands.datasets import names_a_person, safe_name
 from safehands.errors import HandoverRefused, PolicyError
 from safehands.handover import state
 from safehands.ledger import canonical_json
@@ -78,9 +78,11 @@ def load_checklist(path: Path) -> Checklist:
     try:
         made = checked(Checklist, read_yaml(path), path.name, "accounts")
     except PolicyError as error:
-        where = str(error.params.get("where", "-"))
-        why = str(error.params.get("why", "-"))
-        raise HandoverRefused("handover.bad_request", where=where, why=why) from None
+        file = safe_name(path.name)
+        if "where" not in error.params:
+            raise HandoverRefused("transfer.checklist_file", file=file) from None
+        where, why = (str(error.params[name]) for name in ("where", "why"))
+        raise HandoverRefused("transfer.checklist_line", file=file, where=where, why=why) from None
     _check(made.accounts)
     return made
 

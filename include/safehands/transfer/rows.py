@@ -7,6 +7,7 @@ number. Bound to the seller without ``storage``: the database itself hides restr
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +28,16 @@ from safehands.store.bulk import INFINITY, NOBODY, read_out
 from safehands.transfer.contents import SCHEMAS
 from safehands.transfer.reconcile import PARCELS_ENTRUSTED, SLIP_STAYS
 
-__all__ = ["PART_PARCELS", "Seen", "gather", "read_part", "read_slips"]
+__all__ = [
+    "PART_PARCELS",
+    "Seen",
+    "gather",
+    "list_part",
+    "part_digest",
+    "parts_of",
+    "read_part",
+    "read_slips",
+]
 
 Array = npt.NDArray[Any]
 
@@ -57,10 +67,39 @@ class Seen:
 
 def gather(connection: Connection, seen: Seen, parcels: int = PART_PARCELS) -> int:
     """List who moves, each in one part; return how many parts there are (1 to 256)."""
-    held = int(connection.execute(text(_PARCEL_COUNT), seen.values).scalar_one())
-    parts = min(max(1, -(-held // parcels)), 256)
+    parts = parts_of(connection, list(seen.stations), parcels)
     _list(connection, seen, parts)
     return parts
+
+
+def parts_of(connection: Connection, stations: Sequence[int], parcels: int = PART_PARCELS) -> int:
+    """Return into how many parts the stations' parcels fall, ``parcels`` in each (1 to 256)."""
+    values = {"stations": list(stations)}
+    held = int(connection.execute(text(_PARCEL_COUNT), values).scalar_one())
+    return min(max(1, -(-held // parcels)), 256)
+
+
+def list_part(connection: Connection, seen: Seen, part: int, parts: int) -> None:
+    """List who moves in one part of ``parts``, as ``gather`` does in all of them."""
+    _list(connection, seen, parts, part)
+
+
+def part_digest(connection: Connection, seen: Seen, part: int, parts: int) -> str:
+    """Return a digest of all rows that ``read_part`` would read: the same rows, the same digest.
+
+    Per table the number of rows and the sum of PostgreSQL's 64-bit hashes of them: enough to
+    notice that somebody changed a row in between. Not promised: resistance against somebody who
+    makes rows collide on purpose; nobody but the seller writes them.
+    """
+    at = _Part(seen, part)
+    found = [str(parts), str(part)]
+    for query in (_PEOPLE, _CUSTODY):
+        row = driver(connection).execute(_HASHED.format(query).encode(), at.values).fetchone()
+        found.append(str(row))
+    for query, values in ((_bound(_PARCELS, at), {}), (_PREFERENCES, at.values)):
+        found.append(str(connection.execute(text(_HASHED.format(query)), values).one()))
+    found.append(str(connection.execute(text(_HASHED.format(_CONSENTS)), at.values).one()))
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def read_part(connection: Connection, seen: Seen, part: int) -> dict[str, pa.Table]:
@@ -81,12 +120,16 @@ def read_slips(connection: Connection, seen: Seen) -> pa.Table:
     return _custody(connection, _Part(seen, 0))
 
 
-def _list(connection: Connection, seen: Seen, parts: int) -> None:
-    """Make the temporary lists: who moves, and what waits and moves; each in one part."""
-    connection.execute(text(_MOVING), {**seen.values, "parts": parts})
+def _list(connection: Connection, seen: Seen, parts: int, only: int = -1) -> None:
+    """Make the temporary lists: who moves, and what waits and moves; each in one part.
+
+    ``only``: the one part that is listed.
+    """
+    values = {**seen.values, "parts": parts, "only": only}
+    connection.execute(text(_MOVING), values)
     connection.execute(text("CREATE INDEX ON moving (subject_id)"))
     connection.execute(text("ANALYZE moving"))
-    connection.execute(text(_WAITS), {**seen.values, "parts": parts})
+    connection.execute(text(_WAITS), values)
     connection.execute(text("ANALYZE waits"))
 
 
@@ -261,11 +304,12 @@ _MICROS = "(extract(epoch FROM {0}) * 1000000)::int8"
 _PARCEL_COUNT = "SELECT count(*) FROM parcel WHERE station_id = ANY(:stations)"
 _PLACE = "get_byte(uuid_send({0}), 0) * {1} / 256"
 _GIVEN = "'{id}'"
-_MOVING = (
-    "CREATE TEMP TABLE moving ON COMMIT DROP AS SELECT h.subject_id,"
-    f" {_PLACE.format('s.lookup', 'CAST(:parts AS int)')} AS part"
+_OF_PART = "CREATE TEMP TABLE {} ON COMMIT DROP AS SELECT * FROM ({}) l WHERE :only IN (-1, part)"
+_MOVING = _OF_PART.format(
+    "moving",
+    f"SELECT h.subject_id, {_PLACE.format('s.lookup', 'CAST(:parts AS int)')} AS part"
     " FROM handover_subject h JOIN subject s USING (controller_id, subject_id)"
-    " WHERE h.handover_id = :id AND h.class = 'transferred'"
+    " WHERE h.handover_id = :id AND h.class = 'transferred'",
 )
 _MOVES = "FROM moving m JOIN {0} t USING (subject_id) WHERE m.part = {1}"
 _PEOPLE = (
@@ -276,16 +320,17 @@ _PEOPLE = (
 )
 # What waits at the counter goes for the contract's sake (PIPL 13 ¶1(2)), so that nothing becomes
 # uncollectable: with its person, or as a parcel of nobody where the person does not move.
-_WAITS = (
-    "CREATE TEMP TABLE waits ON COMMIT DROP AS SELECT c.waybill, c.arrived_at,"
-    " m.subject_id AS mover,"
-    f" coalesce(m.part, {_PLACE.format('c.waybill', 'CAST(:parts AS int)')}) AS part"
+_WAITS = _OF_PART.format(
+    "waits",
+    "SELECT c.waybill, c.arrived_at, s.subject_id AS mover,"
+    f" {_PLACE.format('coalesce(s.lookup, c.waybill)', 'CAST(:parts AS int)')} AS part"
     " FROM custody c JOIN parcel p USING (controller_id, waybill, arrived_at)"
-    " LEFT JOIN moving m ON m.subject_id = c.subject_id"
     " LEFT JOIN handover_subject h ON h.handover_id = :id"
     " AND h.controller_id = c.controller_id AND h.subject_id = c.subject_id"
+    " LEFT JOIN subject s ON h.class = 'transferred'"
+    " AND s.controller_id = c.controller_id AND s.subject_id = c.subject_id"
     f" WHERE p.station_id = ANY(:stations) AND NOT {PARCELS_ENTRUSTED.format(':id')}"
-    f" AND (m.subject_id IS NOT NULL OR coalesce(h.class, 'transferred') NOT IN {SLIP_STAYS})"
+    f" AND (s.subject_id IS NOT NULL OR coalesce(h.class, 'transferred') NOT IN {SLIP_STAYS})",
 )
 _NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
 _PARCEL_COLUMNS = (
@@ -313,6 +358,7 @@ _PREFERENCES = (
     + _MOVES.format("preference", ":part")
     + " ORDER BY subject_id"
 )
+_HASHED = "SELECT count(*), coalesce(sum(hash_record_extended(r, 0)), 0) FROM ({}) r"
 # The last word of each person for each purpose, where it was a yes.
 _CONSENTS = (
     "SELECT * FROM (SELECT DISTINCT ON (subject_id, t.purpose) subject_id, t.purpose, t.separate,"

@@ -58,7 +58,7 @@ Party = Literal["seller", "buyer"]
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet that both signed by hand: SHA-256 of the scan, its day, what was counted."""
+    """A sheet that both signed by hand: SHA-256 of the scan, its day, counted and not found."""
 
     sha256: str
     on: date
@@ -163,7 +163,7 @@ def accept_sheet(
 
     It is a paper: its SHA-256, day and counts are kept, the scan stays outside. Raises
     ``HandoverRefused`` for a buyer who received with Safehands and so signs with it, before the
-    seller took stock, and for another number of parcels than the seller's list has.
+    seller took stock, and when counted and missing parcels are not those of the seller's list.
     """
     check_staff(by)
     if not DIGEST.fullmatch(sheet.sha256):
@@ -176,8 +176,10 @@ def accept_sheet(
         mine = [one["facts"] for one in taken if one["facts"]["party"] == "seller"]
         if not mine:
             raise HandoverRefused("transfer.no_stocktake", party="seller")
-        if sheet.parcels != mine[-1]["parcels"]:
-            raise HandoverRefused("transfer.stock_differs")
+        listed = mine[-1]["parcels"]
+        if sheet.parcels + sheet.missing != listed:
+            told = {"counted": sheet.parcels, "missing": sheet.missing}
+            raise HandoverRefused("transfer.stock_sum", listed=listed, **told)
         body = {**mine[-1], "party": "buyer", "missing": sheet.missing, "by": by}
         body |= {"sha256": sheet.sha256, "on": sheet.on.isoformat()}
         _note(connection, handover, "buyer", body, now)

@@ -105,10 +105,11 @@ class _Places:
         else:
             evaluated = self.rows if looked is None else self._per_station(looked)
             failed = self._per_station(bad) if bad.any() else np.zeros(len(self.names), dtype=int)
+        same = _names(suite, rule)
         return [
             {
                 "station": self.names[at],
-                **_names(suite, rule),
+                **same,
                 "evaluated": int(evaluated[at]),
                 "failed": int(failed[at]),
             }
@@ -117,10 +118,14 @@ class _Places:
 
     def add_shapes(self, counts: list[dict[str, Any]], cells: pa.ChunkedArray, bad: Bools) -> None:
         """Add to each station's counts what its bad cells look like."""
-        for entry in counts:
+        rows = np.flatnonzero(bad)
+        rows = rows[np.argsort(self.stations[rows], kind="stable")]
+        which = self.stations[rows]
+        broken = cells.take(pa.array(rows))
+        for at, entry in zip(self.shown.tolist(), counts, strict=True):
             if entry["failed"]:
-                at = self.names.index(entry["station"])
-                entry["patterns"] = shapes(cells.filter(pa.array(bad & (self.stations == at))))
+                first, end = np.searchsorted(which, [at, at + 1])
+                entry["patterns"] = shapes(broken.slice(first, end - first))
 
     def _per_station(self, mask: Bools | None) -> Ints:
         chosen = self.stations if mask is None else self.stations[mask]
