@@ -101,12 +101,14 @@ def _state(inst: pipeline.Installation) -> dict[str, Any]:
         tables = [row[0] for row in connection.execute(text(_TABLES))]
         rows = {t: connection.execute(text(f"SELECT count(*) FROM {t}")).scalar() for t in tables}
         loose = connection.execute(text(_UNNUMBERED)).scalar()
+        misrecorded = connection.execute(text(_MISRECORDED)).scalar()
         recorded = {str(row[0]) for row in connection.execute(text(_RECORDED))}
     repository = _below(inst.settings.backups)
     return {
         "store_digest": found["store_digest"],
         "checkpoint": found["checkpoint"],
-        "objects": rows.pop("backup_object"),
+        "objects": [rows.pop("backup_object"), rows.pop("backup_reference")],
+        "misrecorded": misrecorded,
         "checkpoints": rows.pop("ledger_checkpoint"),
         "rows": rows,
         "unnumbered": loose,
@@ -133,6 +135,12 @@ _TABLES = (
     " AND relkind IN ('r', 'p') AND relname <> 'alembic_version' ORDER BY 1"
 )
 _UNNUMBERED = "SELECT count(*) FROM ledger_entry WHERE seq IS NULL"
+# A generation needs one object for each of its parts, and each of them is recorded.
+_MISRECORDED = (
+    "SELECT count(*) FROM backup b WHERE prune_id IS NULL AND (facts ->> 'parts')::int <>"
+    " (SELECT count(*) FROM backup_reference r JOIN backup_object o USING (object)"
+    " WHERE r.manifest = b.manifest)"
+)
 _RECORDED = (
     "SELECT manifest FROM backup WHERE prune_id IS NULL"
     " UNION SELECT object FROM backup_object UNION SELECT k ->> 'name'"

@@ -173,7 +173,7 @@ def _undisturbed(scene: Scene) -> Any:
     ended = scene.night(settings, die_at=None, times=1)
     assert ended.code == 0, ended.err
     (state,) = ended.result["states"]
-    assert state["unnumbered"] == 0
+    assert state["unnumbered"] == state["misrecorded"] == 0
     assert state["not_in_repository"] == state["not_recorded"] == state["work"] == []
     scene.drop(settings)
     return ended.result
