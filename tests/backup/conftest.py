@@ -13,9 +13,9 @@ from safehands.policy import Policy
 
 
 @pytest.fixture
-def home(cluster: Any, policy: Policy, tmp_path: Path) -> Iterator[Home]:
+def home(cluster: Any, database: str, policy: Policy, tmp_path: Path) -> Iterator[Home]:
     """A filled store without a backup."""
-    made = make_home(cluster.clone(), cluster.keys / "root.key", policy, tmp_path / "home")
+    made = make_home(database, cluster.keys / "root.key", policy, tmp_path / "home")
     yield made
     made.store.close()
 

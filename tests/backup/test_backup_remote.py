@@ -53,10 +53,12 @@ def s3(server: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.fixture
-def home(cluster: Any, policy: Policy, tmp_path: Path, s3: Any, server: str) -> Iterator[Home]:
+def home(
+    cluster: Any, database: str, policy: Policy, tmp_path: Path, s3: Any, server: str
+) -> Iterator[Home]:
     """A filled store whose settings point at the bucket, which policy declares."""
     assert s3
-    made = make_home(cluster.clone(), cluster.keys / "root.key", policy, tmp_path / "home")
+    made = make_home(database, cluster.keys / "root.key", policy, tmp_path / "home")
     rules = tmp_path / "policy"
     rules.mkdir()
     host = server.removeprefix("http://")

@@ -48,10 +48,10 @@ class Shell:
 
 
 @pytest.fixture
-def shell(cluster: Any, settings: Settings, provider: FileProvider) -> Shell:
+def shell(database: str, settings: Settings, provider: FileProvider) -> Shell:
     assert provider.has("root")
     small_landing(settings.landing)
-    return Shell(settings, cluster.clone())
+    return Shell(settings, database)
 
 
 @pytest.mark.parametrize("lang", ["zh", "en"])

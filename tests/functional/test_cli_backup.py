@@ -45,10 +45,10 @@ class Shell:
 
 
 @pytest.fixture
-def shell(cluster: Any, settings: Settings, provider: FileProvider) -> Shell:
+def shell(database: str, settings: Settings, provider: FileProvider) -> Shell:
     assert provider.has("root")
     small_landing(settings.landing)
-    made = Shell(settings, cluster.clone())
+    made = Shell(settings, database)
     assert made.run("nightly").exit_code == 0
     return made
 

@@ -159,8 +159,8 @@ class Installed:
 
 
 @pytest.fixture
-def installed(host: Host, cluster: Cluster, tmp_path: Path) -> Installed:
-    made = Installed(host, tmp_path, cluster.clone())
+def installed(host: Host, cluster: Cluster, database: str, tmp_path: Path) -> Installed:
+    made = Installed(host, tmp_path, database)
     (made.home / "keys").mkdir(parents=True, mode=0o700)
     shutil.copy2(cluster.keys / "root.key", made.home / "keys" / "root.key")
     return made

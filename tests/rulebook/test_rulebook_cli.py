@@ -45,12 +45,12 @@ class Shell:
 
 
 @pytest.fixture
-def shell(cluster: Any, settings: Settings, provider: FileProvider) -> Shell:
+def shell(database: str, settings: Settings, provider: FileProvider) -> Shell:
     from safehands_rules_landing import landing
 
     assert provider.has("root")
     landing(settings.landing)
-    made = Shell(settings, cluster.clone())
+    made = Shell(settings, database)
     made.good("nightly")
     return made
 
