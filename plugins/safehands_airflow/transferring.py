@@ -101,8 +101,8 @@ class TransferOperator(BaseOperator):
             from safehands.transfer.run import transfer_run
 
             parcels = int(params["shard_parcels"])
-            run = transfer_run(inst, this, becomes, params["form"], parcels)
-            return _WORK[self.work](run, record, day)
+            run = transfer_run(inst, this, day, becomes, params["form"], parcels)
+            return _WORK[self.work](run, record)
 
         found = opened("transfer", work)
         if found is None:
@@ -110,17 +110,17 @@ class TransferOperator(BaseOperator):
         return found
 
 
-def _shards(run: TransferRun, _record: Any, _day: Any) -> list[dict[str, Any]]:
+def _shards(run: TransferRun, _record: Any) -> list[dict[str, Any]]:
     return [one.as_dict() for one in run.shards()]
 
 
-def _rekey(run: TransferRun, record: Any, _day: Any) -> dict[str, Any]:
+def _rekey(run: TransferRun, record: Any) -> dict[str, Any]:
     from safehands.transfer.shards import HandoverShard
 
     return run.rekey(HandoverShard.from_dict(record)).as_dict()
 
 
-def _package(run: TransferRun, record: Any, _day: Any) -> dict[str, Any]:
+def _package(run: TransferRun, record: Any) -> dict[str, Any]:
     from safehands.transfer.shards import HandoverShard
 
     # None of a mapped task that had nothing to do: packaged before.
@@ -134,18 +134,18 @@ def _package(run: TransferRun, record: Any, _day: Any) -> dict[str, Any]:
     }
 
 
-def _receive(run: TransferRun, _record: Any, day: Any) -> dict[str, Any] | None:
+def _receive(run: TransferRun, _record: Any) -> dict[str, Any] | None:
     if run.form != "package" or not run.buyer_here():
         return None
-    body = run.receive(day)
+    body = run.receive()
     return {"package": body["package"], "received": body["received"]}
 
 
-def _reconcile(run: TransferRun, _record: Any, _day: Any) -> dict[str, Any]:
+def _reconcile(run: TransferRun, _record: Any) -> dict[str, Any]:
     return run.reconcile()
 
 
-def _close(run: TransferRun, _record: Any, _day: Any) -> dict[str, Any]:
+def _close(run: TransferRun, _record: Any) -> dict[str, Any]:
     return {"keys_destroyed": int(run.close())}
 
 

@@ -29,6 +29,7 @@ APPROVE, REFUSE, WITHDRAW, LATER = (
     "暂不答复 · Not now",
 )
 TODAY = datetime.now(UTC).astimezone(SHANGHAI).date()
+CLOSING = TODAY + timedelta(days=20)
 PROOF = "ab" * 32
 STATIONS = """controllers:
 - code: selling
@@ -72,7 +73,7 @@ def form(**changes: Any) -> dict[str, Any]:
         "transfer_mode": "statutory_succession",
         "proof": "merger_registration",
         "proof_digest": PROOF,
-        "effective_on": (TODAY + timedelta(days=20)).isoformat(),
+        "effective_on": CLOSING.isoformat(),
         "agreement": PROOF,
         "agreement_terms": ["purpose", "method", "scope", "term", "measures", "duties"],
         "seller_approver": "wang.li",
@@ -204,17 +205,20 @@ def test_an_approval_that_is_taken_back_stops_the_package(inst: Installation, to
 
 
 def transfer(this: UUID, **changes: Any) -> Any:
-    conf = {"handover": str(this), "becomes": ["H1=H2"], "shard_parcels": 1_000, **changes}
+    conf = {"handover": str(this), "becomes": ["H1=H2"], "shard_parcels": 1_000}
+    conf |= {"business_date": CLOSING.isoformat(), **changes}
     return run_dag("handover_transfer", conf)
 
 
 def test_a_transfer_asks_for_all_it_needs_before_it_opens_a_record(
     airflow: Any, inst: Installation, told: UUID
 ) -> None:
-    run = transfer(told, becomes=[])
-    found = states(run)
-    assert (found["shards"], found["close"]) == ("failed", "success")
-    assert run.state == "failed"
+    # On the day itself the stations are missing; before it, nothing is opened at all.
+    for lacking in ({"becomes": []}, {"business_date": TODAY.isoformat()}):
+        run = transfer(told, **lacking)
+        found = states(run)
+        assert (found["shards"], found["close"]) == ("failed", "success")
+        assert run.state == "failed"
     assert state(inst, told) == "approved"
     assert inst.provider.names("run/handover") == []
 

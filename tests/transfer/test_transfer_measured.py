@@ -13,6 +13,7 @@ from minimised import declared
 from nights import BUSINESS_DATE, NOW
 from safehands import erasure
 from safehands.consent import Answer, record
+from safehands.errors import HandoverRefused
 from safehands.handover.classify import campaign
 from safehands.handover.measures import FIGURES
 from safehands.notices import compose, load_consent_book, load_notice_book, publish, versions
@@ -58,21 +59,24 @@ def say_yes(deal: Deal, phone: str) -> None:
         record(connection, policy, consent, owner, notices, given, "wang.li", NOW)
 
 
-def test_whoever_is_packaged_without_an_answer_is_counted(
-    deal: Deal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nobody_is_packaged_without_an_answer(deal: Deal, monkeypatch: pytest.MonkeyPatch) -> None:
     with deal.world.store.admin().begin() as connection:
         connection.execute(text("DELETE FROM consent_event"))
     say_yes(deal, PHONES[0])
     # The door would take the other one out; the count has to see a door that does not.
     monkeypatch.setattr(package, "shut", lambda *_: {})
+    # The listing says that both move; only one of them ever answered.
+    with pytest.raises(HandoverRefused, match="1 people without a basis"):
+        deal.package()
+    assert not deal.path.exists()
+    assert deal.state() == "approved"
+    say_yes(deal, PHONES[5])
     made = deal.package()
     moved = [phone for phone, name in CLASSES.items() if name == "transferred"]
     assert made.counts["person"] == len(moved) == 2
     found = figures(deal)
-    # The listing says that both move; only one of them ever answered.
-    assert found["transfer.without_basis"] == 1
-    assert found["transfer.silent_included"] == 1
+    assert found["transfer.without_basis"] == 0
+    assert found["transfer.silent_included"] == 0
     assert found["transfer.dormant_included"] == 0
     assert found["transfer.cctv_files"] == 0
     deal.receive()

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deals import PHONES, PROOF, make_deal
+from deals import CLOSING, PHONES, PROOF, make_deal
 from deals import Deal as Course
 from test_transfer_end import DECLARED, accounts
 from test_transfer_middle import shown
-from transfer_world import Deal, deal_of
+from transfer_world import BUYER_KEY, Deal, deal_of
 
 from minimised import World
 from nights import BUSINESS_DATE, NOW
@@ -24,20 +25,27 @@ from safehands import erasure, journal
 from safehands.errors import HandoverRefused
 from safehands.handover.answers import close_window, read_answers
 from safehands.handover.approvals import decide
+from safehands.handover.approvals import sheet as sheet_of
+from safehands.handover.exchange import accept_answer, answer_offer, make_offer
 from safehands.handover.notify import notify
+from safehands.handover.pages import folder_of
 from safehands.handover.plan import assess
 from safehands.handover.report import write_report
 from safehands.handover.state import PATHS, Mode
 from safehands.handover.status import status
 from safehands.installation import Installation
+from safehands.keys import age
 from safehands.ledger import verify_document
 from safehands.play.office import assess_for, equip
 from safehands.transfer.certificate import certify
 from safehands.transfer.cutover import request_of
+from safehands.transfer.order import check_signer
 from safehands.transfer.papers import bring
 from safehands.transfer.revocation import revoke
+from safehands.transfer.run import transfer_run
 
 LATER = BUSINESS_DATE + timedelta(days=31)
+THEN = NOW + timedelta(days=31)
 YES = ("yes", "both", "waiting")
 
 
@@ -78,11 +86,16 @@ def another(other_server: Any, course: Course, tmp_path: Path) -> World:
     return world
 
 
-def approved(course: Course, mode: Mode, tmp_path: Path) -> Any:
+def approved(course: Course, other: World, mode: Mode, tmp_path: Path, **changes: Any) -> Any:
     """Go from the request to both approvals, past the real gate."""
     if mode == "share_deal":
         course.admin("UPDATE controller SET kind = 'company' WHERE code = 'A'")
-    asked = course.ask(mode, handler_confirmation=PROOF if mode.startswith("entrusted") else "")
+    asked = course.ask(
+        mode,
+        handler_confirmation=PROOF if mode.startswith("entrusted") else "",
+        buyer_key=age.make_identity(other.store.provider, BUYER_KEY),
+        **changes,
+    )
     inst = course.inst
     assess(inst, asked, "wang.li", BUSINESS_DATE, NOW)
     notify(inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
@@ -110,12 +123,12 @@ def sheet(path: Path, rows: list[tuple[str, str]]) -> Path:
 
 def moved(course: Course, buyer: World, mode: Mode, tmp_path: Path) -> Deal:
     """Approve, and go on to the state before the cut-over."""
-    asked = approved(course, mode, tmp_path)
+    asked = approved(course, buyer, mode, tmp_path)
     deal_of(course.world, tmp_path / "package.age", buyer)
-    deal = Deal(course.world, buyer, tmp_path / "package.age", asked.id, mode)
+    deal = Deal(course.world, buyer, tmp_path / "package.age", asked.id, mode, day=CLOSING)
     if deal.moves:
         store, seller = course.inst.store, course.world.owner()
-        bring(store, seller, deal.id, "closing_evidence", PROOF, LATER, "wang.li", NOW)
+        bring(store, seller, deal.id, "closing_evidence", PROOF, LATER, "wang.li", THEN)
         deal.package()
         deal.receive()
         deal.accept()
@@ -213,5 +226,40 @@ def test_what_is_entrusted_waits_for_the_couriers_word(course: Course, tmp_path:
     with pytest.raises(HandoverRefused, match="written confirmation"):
         deal.cut_alone()
     store, seller = course.inst.store, course.world.owner()
-    bring(store, seller, deal.id, "handler_confirmation", PROOF, date(2026, 12, 1), "wang.li", NOW)
+    bring(store, seller, deal.id, "handler_confirmation", PROOF, LATER, "wang.li", THEN)
     assert deal.cut_alone()["erased"] > 0
+
+
+def test_a_buyer_elsewhere_is_who_signed_the_answer(
+    course: Course, other_server: Any, tmp_path: Path
+) -> None:
+    """The request names no owner of this installation; only the signed answer says who it is."""
+    buyer, inst = another(other_server, course, tmp_path), course.inst
+    there = replace(inst, store=buyer.store, provider=buyer.store.provider)
+    deal_of(course.world, tmp_path / "p.age", buyer)
+    # Approved at the seller's desk, as by a buyer without Safehands.
+    asked = approved(course, buyer, "statutory_succession", tmp_path, buyer="")
+    ours = journal.signing_key(inst.provider).verifier
+    theirs = journal.signing_key(buyer.store.provider).verifier
+    assert str(theirs) not in sheet_of(inst, asked).decode()
+    bring(inst.store, asked.seller, asked.id, "closing_evidence", PROOF, LATER, "wang.li", THEN)
+    run = transfer_run(inst, asked.id, CLOSING)
+    assert not run.buyer_here()
+    with pytest.raises(HandoverRefused, match="signed answer"):
+        run.shards()
+    offer = make_offer(inst, asked.id, NOW)
+    answer = answer_offer(there, buyer.owner("B"), offer, ours, "approve", "chen.fang", LATER, NOW)
+    accept_answer(inst, asked.id, answer, theirs, LATER, THEN)
+    assert str(theirs) in sheet_of(inst, asked).decode()
+    with pytest.raises(HandoverRefused, match="2026-12-31"):
+        transfer_run(inst, asked.id, LATER).shards()
+    made, used = run.package([run.rekey(one) for one in run.shards()])
+    assert used == 1
+    path = folder_of(inst, asked.id) / "package.age"
+    deal = Deal(course.world, buyer, path, asked.id, "statutory_succession", day=CLOSING)
+    assert sum(deal.receive()["received"]["person"].values()) == made.counts["person"] > 0
+    with inst.store.begin() as connection, pytest.raises(HandoverRefused, match="approval"):
+        check_signer(connection, asked.id, ours)
+    deal.accept()
+    deal.reconcile()
+    buyer.store.close()

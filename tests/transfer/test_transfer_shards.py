@@ -15,7 +15,7 @@ from test_transfer_middle import OUT, who
 from transfer_world import BUYER_KEY, CLASSES, PHONES, Deal, deal_of
 
 from minimised import World, at, collected, parcel, preference
-from nights import NOW
+from nights import BUSINESS_DATE, NOW
 from safehands.errors import HandoverRefused
 from safehands.handover.state import abort
 from safehands.keys import age
@@ -26,6 +26,7 @@ from safehands.store.register import open_ring
 from safehands.transfer.contents import TABLES
 from safehands.transfer.cutover import end_keys
 from safehands.transfer.opening import open_package
+from safehands.transfer.order import Order
 from safehands.transfer.package import Packaged, make_package
 from safehands.transfer.rows import Seen, gather, read_part
 from safehands.transfer.shards import HandoverShard, Ready, end_shards, rekey, run_key, shards_of
@@ -61,19 +62,25 @@ def many(store: Store, night: Night, tmp_path: Path) -> Deal:
     return made
 
 
+def order_of(deal: Deal) -> Order:
+    """Return the order of a deal whose shards are small."""
+    return replace(deal.order(), part_parcels=PARCELS)
+
+
 def shards(deal: Deal, folder: Path) -> list[HandoverShard]:
     """Return all shards of a deal, re-keyed."""
     store, seller = deal.world.store, deal.world.owner()
     key = run_key(store.provider, deal.id)
-    planned = shards_of(store, seller, deal.id, deal.stations, PARCELS)
+    planned = shards_of(store, order_of(deal), BUSINESS_DATE)
     return [rekey(store, seller, deal.stations, one, folder, key) for one in planned]
 
 
 def sealed(deal: Deal, made: list[HandoverShard]) -> tuple[Packaged, int]:
     """Seal the package; return it and how many shards were used as they were."""
     ready = Ready(made, run_key(deal.world.store.provider, deal.id))
-    order = replace(deal.order(), part_parcels=PARCELS)
-    return make_package(deal.world.store, order, deal.path, deal.world.now, ready), ready.used
+    return make_package(
+        deal.world.store, order_of(deal), deal.path, deal.world.now, ready
+    ), ready.used
 
 
 def in_package(deal: Deal) -> Rows:
@@ -202,24 +209,24 @@ def test_shards_are_ciphertext_and_end_with_their_key(many: Deal, tmp_path: Path
 
 def test_nothing_is_opened_before_the_approval_or_after_its_end(many: Deal, tmp_path: Path) -> None:
     store, seller = many.world.store, many.world.owner()
-    [first, *_] = shards_of(store, seller, many.id, many.stations, PARCELS)
+    [first, *_] = shards_of(store, order_of(many), BUSINESS_DATE)
     key = run_key(store.provider, many.id)
     with store.begin(controller=seller.id) as connection:
         abort(connection, many.id, "the buyer gave up", "wang.li", many.world.now)
     end_keys(store, many.id)
     assert not store.provider.has(f"run/handover-{many.id}")
     with pytest.raises(HandoverRefused, match="aborted"):
-        shards_of(store, seller, many.id, many.stations, PARCELS)
+        shards_of(store, order_of(many), BUSINESS_DATE)
     with pytest.raises(HandoverRefused, match="aborted"):
         rekey(store, seller, many.stations, first, tmp_path / "work", key)
     assert not (tmp_path / "work").exists()
 
 
 def test_what_is_packaged_has_no_shards(deal: Deal) -> None:
-    store, seller = deal.world.store, deal.world.owner()
-    assert len(shards_of(store, seller, deal.id, deal.stations)) == 1
+    store = deal.world.store
+    assert len(shards_of(store, deal.order(), BUSINESS_DATE)) == 1
     deal.package()
-    assert shards_of(store, seller, deal.id, deal.stations) == []
+    assert shards_of(store, deal.order(), BUSINESS_DATE) == []
 
 
 def test_a_mode_that_moves_nothing_has_no_package(
@@ -231,4 +238,4 @@ def test_a_mode_that_moves_nothing_has_no_package(
     made.mode = "closure"
     made.approved(dict.fromkeys(CLASSES, "expired"))
     with pytest.raises(HandoverRefused, match="no data"):
-        shards_of(store, world.owner(), made.id, made.stations)
+        shards_of(store, made.order(), BUSINESS_DATE)

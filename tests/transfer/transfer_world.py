@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,7 +21,8 @@ from safehands.transfer.cutover import Cut, cut_over
 from safehands.transfer.delta import Delta, make_delta
 from safehands.transfer.evidence_bundle import Bundle, make_bundle
 from safehands.transfer.freeze import freeze
-from safehands.transfer.package import Order, Packaged, make_package
+from safehands.transfer.order import Order
+from safehands.transfer.package import Packaged, make_package
 from safehands.transfer.papers import bring
 from safehands.transfer.receipt import (
     accept_delta,
@@ -48,6 +50,7 @@ class Deal:
     id: UUID = field(default_factory=uuid4)
     mode: str = "asset_deal"
     stations: tuple[str, ...] = ("A1",)
+    day: date | None = None
 
     @property
     def moves(self) -> bool:
@@ -100,7 +103,8 @@ class Deal:
         return make_package(self.world.store, self.order(), self.path, self.world.now)
 
     def order(self) -> Order:
-        return Order(self.id, self.world.owner(), self.stations, "B", self.recipient())
+        who = self.world.owner()
+        return Order(self.id, who, self.stations, "B", self.recipient(), day=self.day)
 
     def reception(self, **changes: Any) -> Reception:
         given = Reception(
@@ -197,7 +201,7 @@ class Deal:
 
     def cut_alone(self) -> dict[str, Any]:
         night = self.world.night
-        day = night.business_date
+        day = self.day or night.business_date
         order = Cut(
             self.id,
             self.world.owner(),

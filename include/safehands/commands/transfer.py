@@ -110,11 +110,22 @@ def _package(
     form: Any,
     file: Path,
 ) -> None:
-    from safehands.transfer.package import Order, make_package
+    from safehands.handover.approvals import check_still
+    from safehands.transfer.order import Order
+    from safehands.transfer.package import make_package, packaged
 
     with call.installation() as inst:
-        order = Order(handover, owner_of(inst, owner), station, buyer, recipient, form=form)
-        done(call, inst, lambda: make_package(inst.store, order, file, inst.clock()))
+        seller, day = owner_of(inst, owner), call.day
+        order = Order(handover, seller, station, buyer, recipient, form=form, day=day)
+
+        def work() -> Any:
+            with inst.store.begin(controller=seller.id) as connection:
+                made = packaged(connection, handover)
+            if made is None:
+                check_still(inst, handover, day)
+            return make_package(inst.store, order, file, inst.clock())
+
+        done(call, inst, work)
 
 
 def _receive(call: Call, owner: str, signer: str, station: tuple[str, ...], file: Path) -> None:

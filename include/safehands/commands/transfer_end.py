@@ -11,7 +11,7 @@ from safehands.commands.call import Call
 from safehands.commands.transfer_call import done, owner_of, reception
 
 if TYPE_CHECKING:
-    from safehands.transfer.package import Order
+    from safehands.transfer.order import Order
 
 __all__ = ["WORK"]
 
@@ -52,7 +52,7 @@ def _order(
     recipient: str,
     form: Any = "package",
 ) -> Order:
-    from safehands.transfer.package import Order
+    from safehands.transfer.order import Order
 
     return Order(handover, seller, station, buyer, recipient, form=form)
 

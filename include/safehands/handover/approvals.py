@@ -29,7 +29,9 @@ __all__ = [
     "Decision",
     "Party",
     "approve_due",
+    "buyers_answer",
     "check_standing",
+    "check_still",
     "decide",
     "decisions",
     "needed",
@@ -59,7 +61,7 @@ def decide(
     """Keep a decision, and go to ``approved`` when everybody has approved and no rule blocks.
 
     ``signed`` says of a decision from another installation which document, checkpoint and key it
-    came with; it was made on ``day`` and read on ``today``.
+    came with, and what the buyer is called there; it was made on ``day`` and read on ``today``.
 
     Return whether the hand-over is approved now. Raises ``HandoverRefused`` for anybody but the
     approver named in the request, before it is due and once something was packaged, ``GateClosed``
@@ -78,11 +80,15 @@ def decide(
         load(connection, handover_id, lock=True)
         before = events(connection, handover_id, "approval")
         mine = [one["facts"] for one in before if one["facts"]["party"] == party]
-        if not mine or mine[-1]["decision"] != decision or mine[-1]["day"] != day.isoformat():
-            facts = {"party": party, "decision": decision, "by": by, "day": day.isoformat()}
-            facts |= {"plan": _assessed(connection, handover_id), **(signed or {})}
+        facts = {"party": party, "decision": decision, "by": by, "day": day.isoformat()}
+        facts |= dict(signed or {})
+        if not mine or any(mine[-1].get(name) != said for name, said in facts.items()):
+            facts["plan"] = _assessed(connection, handover_id)
             note(connection, handover_id, "approval", f"{party}/{len(mine) + 1}", facts, now)
     journal.sequence(inst.store, now)
+    if signed and handover.state == "approved":
+        # The sheet names the key that the buyer's documents are signed with.
+        keep(folder_of(inst, handover_id) / "agreement-sheet.html", sheet(inst, asked))
     return approve_due(inst, handover_id, today or day, now) and decision == "approve"
 
 
@@ -95,6 +101,39 @@ def check_standing(connection: Connection, handover_id: UUID) -> None:
     for party, decision in sorted(last.items()):
         if decision != "approve":
             raise HandoverRefused("handover.taken_back", party=party)
+
+
+def check_still(inst: Installation, handover_id: UUID, day: date) -> None:
+    """Raise unless what was approved still holds on ``day``: for what opens records for a buyer.
+
+    Raises ``HandoverRefused`` when an approval was taken back or has lapsed, ``GateClosed`` when a
+    rule that blocks has turned since: closing waits while one is red (LAW.md (c)).
+    """
+    _, asked = known(inst, handover_id)
+    with inst.store.begin() as connection:
+        check_standing(connection, handover_id)
+    standing = decisions(inst, handover_id, day)
+    for party in needed(asked):
+        if party not in standing:
+            days = load_transfer_policy(inst.settings.policy).approval_days
+            raise HandoverRefused("handover.lapsed", party=party, days=days)
+    measure(inst, asked, day)
+    gates.require(gate(inst, asked, day))
+
+
+def buyers_answer(connection: Connection, handover_id: UUID) -> dict[str, str]:
+    """Return ``buyer`` and ``signer`` of the buyer's signed approval from elsewhere, else nothing.
+
+    ``buyer``: the owner's code there; ``signer``: the key that the answer was signed with.
+    """
+    signed = [
+        one["facts"]
+        for one in events(connection, handover_id, "approval")
+        if one["facts"]["party"] == "buyer" and one["facts"].get("signer")
+    ]
+    if not signed or signed[-1]["decision"] != "approve":
+        return {}
+    return {name: str(signed[-1].get(name, "")) for name in ("buyer", "signer")}
 
 
 def approve_due(inst: Installation, handover_id: UUID, day: date, now: datetime) -> bool:
@@ -148,7 +187,8 @@ def sheet(inst: Installation, asked: Asked) -> bytes:
         ours = journal.latest(connection) or ""
         plan = _assessed(connection, asked.id) or "–"
         said = [e["facts"].get("signer", "") for e in events(connection, asked.id, "approval")]
-    theirs = next((one for one in reversed(said) if one), "")
+    # A buyer who is here signs with this ledger's key; one elsewhere with whatever came signed.
+    theirs = next((one for one in reversed(said) if one), key if request.buyer else "–")
     parts: dict[str, list[dict[str, Any]]] = {}
     for lang in LANGUAGES:
         rows = [
@@ -158,7 +198,7 @@ def sheet(inst: Installation, asked: Asked) -> bytes:
             [say("handover.sheet.agreement", lang), request.agreement or "–"],
             [say("handover.sheet.ledger_key", lang), key],
             [say("handover.sheet.buyer_key", lang), request.buyer_key or "–"],
-            [say("handover.sheet.buyer_ledger", lang), theirs or key],
+            [say("handover.sheet.buyer_ledger", lang), theirs],
             [say("handover.sheet.checkpoint", lang), hashlib.sha256(ours.encode()).hexdigest()],
             [say("handover.sheet.plan", lang), plan],
         ]

@@ -146,6 +146,7 @@ def accept_answer(
     keep(folder / "checkpoint-buyer.txt", str(body["checkpoint"]).encode())
     signed = {
         "document": body_digest(ANSWER, body),
+        "buyer": str(body["buyer"]),
         "checkpoint": _digest(str(body["checkpoint"])),
         "signer": str(signer),
     }

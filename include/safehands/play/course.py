@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,8 @@ class Course:
     def approve(self) -> None:
         """Both approve; the first try without one of them, and with the gate as it is."""
         inst, this = self.inst, self.asked.id
+        # An approval lapses after a month, so it is given when closing is near.
+        self._wait(self.asked.request.effective_on - timedelta(days=2))
         day = self.clock.later(1)
         # A night passes: what is past its time is purged, and the rule book is judged anew.
         pipeline.nightly(inst, day, _silently)
@@ -140,8 +142,8 @@ class Course:
         self.tell("play.approved", who="wang.li, chen.fang" if self.case.buyer else "wang.li")
 
     def finish(self) -> None:
-        """Move, erase, prove and certify; a share deal has nothing to move."""
-        self.clock.later(1)
+        """Move, erase, prove and certify on the day of closing; a share deal moves nothing."""
+        self._wait(self.asked.request.effective_on)
         Move(self.inst, self.clock, self.case, self.asked, self.folder, self.tell).whole()
 
     def report(self) -> dict[str, Any]:
@@ -156,6 +158,12 @@ class Course:
             self.tell("play.identity", table=table, held=one["held"], classes=one["classes"])
         self.tell("play.signed", files=[path.name for path in signed], folder=str(self.folder))
         return made
+
+    def _wait(self, until: date) -> None:
+        """Let days pass until ``until``, with a night before the stores call a gap too long."""
+        while (left := (until - self.clock.day).days) > 0:
+            self.clock.later(min(left, 12))
+            pipeline.nightly(self.inst, self.clock.day, _silently)
 
     def _papers(self, digests: Mapping[str, str]) -> dict[str, str]:
         """Return the digests that the request names; evidence of closing comes later."""

@@ -19,7 +19,8 @@ from safehands.transfer.certificate import BY_HAND, Declaration, certify
 from safehands.transfer.cutover import Cut, cut_over
 from safehands.transfer.evidence_bundle import make_bundle
 from safehands.transfer.freeze import freeze
-from safehands.transfer.package import Order, make_package
+from safehands.transfer.order import Order
+from safehands.transfer.package import make_package
 from safehands.transfer.receipt import accept_receipt, reconcile, sign_receipt
 from safehands.transfer.receive import Reception, receive_package
 from safehands.transfer.revocation import OPENS, Access, Checklist, revoke

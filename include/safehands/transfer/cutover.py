@@ -34,7 +34,8 @@ from safehands.transfer.door import would_leave
 from safehands.transfer.evidence_bundle import bundle_of
 from safehands.transfer.freeze import is_frozen
 from safehands.transfer.measured import of_cut
-from safehands.transfer.package import check_stations, prints_name
+from safehands.transfer.order import check_closing, check_stations
+from safehands.transfer.package import prints_name
 from safehands.transfer.reconcile import Identity, held_by_class
 from safehands.transfer.shards import shards_key
 from safehands.transfer.standing import gone, moved, unanswered
@@ -72,8 +73,10 @@ def cut_over(
 
     A second call returns the first one's facts and ends what a kill left: day keys of the
     stations, the keys of the hand-over's names and fingerprints. Raises ``HandoverRefused`` when
-    the hand-over is not due for it, without the evidence bundle, while a station is not frozen, a
-    parcel waits that may not move, a delta is due or unanswered, or a stock-take is missing.
+    the hand-over is not due for it, before the day of closing, without the evidence bundle, while
+    a station is not frozen, a parcel waits that may not move, a delta is due or unanswered, a
+    stock-take is missing, or somebody who would be erased waits for an answer to a request: once
+    erased, nothing is left to answer with (PIPL 45, 50).
     """
     with store.begin(controller=cut.seller.id, storage=True) as connection:
         lock(connection, f"safehands.controller.{cut.seller.id}")
@@ -114,6 +117,9 @@ def _cut(
     claims = cut.day + timedelta(days=policy.retention["exception_record"].then_days or 0)
     values = {"id": cut.handover, "stations": numbers, "kept": list(_KEPT), "day": cut.day}
     who = list(connection.execute(text(_GOES), values).scalars())
+    waiting = int(connection.execute(text(_ASKED), {"who": who}).scalar_one())
+    if waiting:
+        raise HandoverRefused("transfer.requests_open", requests=waiting)
     _bury(connection, store, cut.seller, who, now)
     named = {"who": who, "day": cut.day, "at": now, "claims": claims}
     taken = connection.execute(text(_ERASE), named).scalar_one() if who else {}
@@ -148,6 +154,7 @@ def _check(connection: Connection, store: Store, cut: Cut, classes: Identity) ->
     """Raise ``HandoverRefused`` while anything is open; return parcels settled by hand."""
     known = state.load(connection, cut.handover)
     check_stations(known, cut.stations)
+    check_closing(known, cut.day)
     if not is_frozen(connection, cut.handover):
         raise HandoverRefused("transfer.not_frozen")
     settled = check_waiting(connection, known, classes["custody"])
@@ -215,6 +222,11 @@ _GOES = (
     " AND NOT EXISTS (SELECT FROM parcel p WHERE p.controller_id = h.controller_id"
     " AND p.subject_id = h.subject_id AND p.station_id <> ALL(:stations))"
     " ORDER BY h.subject_id"
+)
+# The erasure itself is what a request for deletion asks for.
+_ASKED = (
+    "SELECT count(*) FROM subject_request WHERE subject_id = ANY(:who) AND kind <> 'delete'"
+    " AND state IN ('registered', 'identified', 'granted')"
 )
 _SECRETS = "SELECT subject_id, wrapped_salt FROM subject WHERE subject_id = ANY(:who)"
 _STAY = (

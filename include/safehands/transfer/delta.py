@@ -36,10 +36,9 @@ from safehands.transfer.door import shut
 from safehands.transfer.files import write_whole
 from safehands.transfer.form import blank_form
 from safehands.transfer.freeze import is_frozen
+from safehands.transfer.order import Order, check_order
 from safehands.transfer.package import (
-    Order,
     Packaged,
-    check_stations,
     form_path,
     manifest_of,
     packaged,
@@ -130,7 +129,7 @@ def _due(connection: Connection, order: Order) -> Packaged:
     if made is None:
         raise HandoverRefused("transfer.not_packaged")
     known = state.load(connection, order.handover)
-    check_stations(known, order.stations)
+    check_order(connection, known, order)
     if known.state not in ("received", "reconciled"):
         raise HandoverRefused("transfer.no_delta_now", state=known.state)
     if not is_frozen(connection, order.handover):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
@@ -29,25 +29,24 @@ from safehands.keys.pairing import PairKey
 from safehands.ledger import canonical_json
 from safehands.night import SHANGHAI
 from safehands.store import Store, effects, lock
-from safehands.store.register import Owner, open_ring
+from safehands.store.register import open_ring
 from safehands.transfer.container import Gathered, container, merkle_root, types
 from safehands.transfer.contents import FORMAT, SCHEMAS, TABLES
 from safehands.transfer.door import shut
 from safehands.transfer.files import write_whole
 from safehands.transfer.form import blank_form
 from safehands.transfer.measured import of_package
+from safehands.transfer.order import Order, check_closing, check_order
 from safehands.transfer.papers import require
 from safehands.transfer.prints import Prints
 from safehands.transfer.reconcile import held_by_class
-from safehands.transfer.rows import PART_PARCELS, Seen, gather, read_part
+from safehands.transfer.rows import Seen, gather, read_part
 from safehands.transfer.shards import Ready
 from safehands.transfer.xlsx import workbook
 
 __all__ = [
     "STEP",
-    "Order",
     "Packaged",
-    "check_stations",
     "form_path",
     "make_package",
     "manifest_of",
@@ -58,23 +57,6 @@ __all__ = [
 ]
 
 STEP = "handover_package"
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is packaged: the hand-over, the seller, its stations' codes, for which age recipient.
-
-    ``form``: ``xlsx`` for a buyer without Safehands, who signs the form inside by hand.
-    ``part_parcels``: parcels that are open in memory at a time.
-    """
-
-    handover: UUID
-    seller: Owner
-    stations: tuple[str, ...]
-    buyer: str
-    recipient: str
-    form: Literal["package", "xlsx"] = "package"
-    part_parcels: int = PART_PARCELS
 
 
 @dataclass(frozen=True)
@@ -101,8 +83,9 @@ def make_package(
 
     Once: a second call finds what the first did, and that the file is still it. Raises
     ``HandoverRefused`` when the file is gone or another, when the hand-over is not approved,
-    without evidence of closing, for other stations than were asked for, or when the rows of the
-    stations are not all in one class.
+    without evidence of closing, before the day of closing, for other stations, another buyer or
+    another key than were approved, when the rows of the stations are not all in one class, or
+    when somebody is in it without a basis.
     """
     seller = order.seller
     with store.begin(controller=seller.id) as connection:
@@ -112,7 +95,8 @@ def make_package(
             return _same(path, before)
         check_standing(connection, order.handover)
         known = state.load(connection, order.handover)
-        check_stations(known, order.stations)
+        check_order(connection, known, order)
+        check_closing(known, order.day or now.astimezone(SHANGHAI).date())
         closing = require(connection, known, "closing_evidence")
         ring = open_ring(connection, store.provider, seller)
         taken_out = shut(connection, known, ring, now.astimezone(SHANGHAI).date())
@@ -143,6 +127,10 @@ def make_package(
         counted = of_package(
             connection, seller, order.handover, names, _people_of(files), _beside(files), now
         )
+        lacking = max(counted["transfer.without_basis"], counted["transfer.silent_included"])
+        if lacking:
+            # The door let somebody pass whose answer is not there: nothing is written.
+            raise HandoverRefused("transfer.no_basis", people=lacking)
         evidence = {"counted": counted, "digests": said["digests"]}
         evidence |= {"package": made.digest, "manifest": made.manifest, "counts": made.counts}
         evidence |= {"taken_out": taken_out, "closing": closing}
@@ -174,13 +162,6 @@ def prints_path(package: Path) -> Path:
 def form_path(file: Path) -> Path:
     """Return where the receipt form of a workbook lies: beside it."""
     return file.with_name(f"{file.name}.receipt.xlsx")
-
-
-def check_stations(known: state.Handover, stations: tuple[str, ...]) -> None:
-    """Raise ``HandoverRefused`` for other stations than the hand-over was asked for."""
-    asked = known.request.get("stations")
-    if asked is not None and set(asked) != set(stations):
-        raise HandoverRefused("transfer.other_stations", asked=", ".join(sorted(asked)))
 
 
 def manifest_of(

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from safehands.errors import HandoverRefused
 from safehands.handover import state
+from safehands.night import SHANGHAI
 from safehands.store import Store
 from safehands.store.register import Owner
 from safehands.vault.access import check_staff
@@ -39,9 +40,12 @@ def bring(
 ) -> bool:
     """Keep that a paper was brought; return whether it is new.
 
-    Raises ``HandoverRefused`` for a digest that is none, and for another paper of the same kind.
+    Raises ``HandoverRefused`` for a digest that is none, for a day that has not come yet, and for
+    another paper of the same kind.
     """
     check_staff(by)
+    if on > now.astimezone(SHANGHAI).date():
+        raise HandoverRefused("transfer.paper_later", what=what, day=on.isoformat())
     if not DIGEST.fullmatch(sha256):
         raise HandoverRefused("transfer.no_digest", what=what)
     facts = {"sha256": sha256, "on": on.isoformat(), "by": by}

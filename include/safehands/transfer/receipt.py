@@ -19,6 +19,7 @@ from safehands.store.register import Owner
 from safehands.transfer.contents import GONE
 from safehands.transfer.form import Filled
 from safehands.transfer.measured import of_receipt
+from safehands.transfer.order import check_signer
 from safehands.transfer.package import packaged
 from safehands.transfer.receive import KIND, received
 from safehands.transfer.receive_delta import DELETION, deleted, delta_received
@@ -75,10 +76,12 @@ def accept_receipt(
     """Check a receipt against what was packaged and take the hand-over to ``received``.
 
     ``signer``: the buyer's public key, as the agreement says. Raises ``LedgerBroken`` for another
-    signature or a changed document, ``HandoverRefused`` for another package or other counts.
+    signature or a changed document, ``HandoverRefused`` for another package or other counts, and
+    for another key than the buyer's approval came with.
     """
     body = _verified(document, signer, KIND)
     with store.begin(controller=seller.id) as connection:
+        check_signer(connection, handover, signer)
         made = packaged(connection, handover)
         if made is None or body.get("package") != made.digest:
             raise HandoverRefused("transfer.other_receipt")
@@ -109,6 +112,7 @@ def accept_delta(
     """Check a delta's receipt against the delta and keep it. Raises as ``accept_receipt``."""
     body = _verified(document, signer, KIND)
     with store.begin(controller=seller.id) as connection:
+        check_signer(connection, handover, signer)
         made = {one["key"]: one["facts"] for one in state.events(connection, handover, "delta")}
         number = str(body.get("number", ""))
         if number not in made or body.get("package") != made[number]["digest"]:
@@ -135,6 +139,7 @@ def accept_deletion(
     """
     body = _verified(document, signer, DELETION)
     with store.begin(controller=seller.id) as connection:
+        check_signer(connection, handover, signer)
         made = packaged(connection, handover)
         if made is None or body.get("package") != made.digest:
             raise HandoverRefused("transfer.other_receipt")

@@ -20,12 +20,14 @@ from uuid import UUID
 from safehands import journal
 from safehands.certificates import keep_certificate
 from safehands.errors import HandoverRefused, KeyProblem
+from safehands.handover.approvals import buyers_answer, check_still
 from safehands.handover.opening import Asked, known
 from safehands.handover.pages import folder_of
 from safehands.installation import Installation
 from safehands.keys import age
 from safehands.store.register import owners
-from safehands.transfer.package import Order, Packaged, make_package
+from safehands.transfer.order import Order
+from safehands.transfer.package import Packaged, make_package
 from safehands.transfer.receipt import accept_receipt, reconcile, sign_receipt
 from safehands.transfer.receive import Reception, receive_package
 from safehands.transfer.rows import PART_PARCELS
@@ -38,12 +40,14 @@ __all__ = ["TransferRun", "transfer_run"]
 class TransferRun:
     """One hand-over that is carried out.
 
-    ``becomes``: the seller's station code → the buyer's. ``part_parcels``: parcels of a shard.
+    ``becomes``: the seller's station code → the buyer's. ``day``: the business date.
+    ``part_parcels``: parcels of a shard.
     """
 
     inst: Installation
     asked: Asked
     becomes: Mapping[str, str]
+    day: date
     form: Literal["package", "xlsx"] = "package"
     part_parcels: int = PART_PARCELS
 
@@ -58,16 +62,19 @@ class TransferRun:
     def shards(self) -> list[HandoverShard]:
         """Return the shards to be re-keyed; none once it is packaged.
 
-        Raises ``HandoverRefused`` for what would stop it later: no approval, no evidence of
-        closing, no key of the buyer's, or a station of which nobody said what it becomes at a buyer
-        who is here.
+        Raises ``HandoverRefused`` for what would stop it later: no approval or one that has lapsed,
+        no evidence of closing, a day before closing, no key or name of the buyer's, or a station of
+        which nobody said what it becomes at a buyer who is here; ``GateClosed`` while a rule
+        blocks.
         """
         self._recipient()
         if self.form == "package" and self.buyer_here():
             self._stations()
-        asked = self.asked
-        stations = asked.request.stations
-        return shards_of(self.inst.store, asked.seller, asked.id, stations, self.part_parcels)
+        asked, inst = self.asked, self.inst
+        found = shards_of(inst.store, self._order(), self.day)
+        if found:
+            check_still(inst, asked.id, self.day)
+        return found
 
     def rekey(self, shard: HandoverShard) -> HandoverShard:
         """Re-key one shard. Raises as ``shards.rekey`` does."""
@@ -81,20 +88,12 @@ class TransferRun:
         Raises what ``make_package`` raises.
         """
         asked, inst = self.asked, self.inst
-        order = Order(
-            asked.id,
-            asked.seller,
-            asked.request.stations,
-            asked.request.buyer,
-            self._recipient(),
-            form=self.form,
-            part_parcels=self.part_parcels,
-        )
+        order = self._order()
         ready = Ready(shards, run_key(inst.provider, asked.id))
         made = make_package(inst.store, order, self._file("package.age"), inst.clock(), ready)
         return made, ready.used
 
-    def receive(self, day: date) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """Receive at the buyer, sign the receipt there, accept it at the seller; return its body.
 
         Raises what ``receive_package`` and ``accept_receipt`` raise.
@@ -108,8 +107,8 @@ class TransferRun:
             signer,
             self._stations(),
             inst.policy.reissue_after_days,
-            f"receive-{day}",
-            day,
+            f"receive-{self.day}",
+            self.day,
         )
         sealed = self._file("package.age").read_bytes()
         body = receive_package(inst.store, sealed, how, inst.clock())
@@ -126,6 +125,21 @@ class TransferRun:
     def close(self) -> bool:
         """Destroy the shards' key and remove their files; return whether there was a key."""
         return end_shards(self.inst.provider, self.asked.id, self._work())
+
+    def _order(self) -> Order:
+        asked = self.asked
+        with self.inst.store.begin(controller=asked.seller.id) as connection:
+            signed = buyers_answer(connection, asked.id)
+        return Order(
+            asked.id,
+            asked.seller,
+            asked.request.stations,
+            asked.request.buyer or signed.get("buyer", ""),
+            self._recipient(),
+            form=self.form,
+            part_parcels=self.part_parcels,
+            day=self.day,
+        )
 
     def _work(self) -> Path:
         """Return where the shards lie, encrypted, until the package is sealed."""
@@ -155,9 +169,10 @@ class TransferRun:
 def transfer_run(
     inst: Installation,
     handover: UUID,
+    day: date,
     becomes: Mapping[str, str] | None = None,
     form: Literal["package", "xlsx"] = "package",
     part_parcels: int = PART_PARCELS,
 ) -> TransferRun:
     """Return what the request of a hand-over says. Raises ``HandoverRefused`` if there is none."""
-    return TransferRun(inst, known(inst, handover)[1], dict(becomes or {}), form, part_parcels)
+    return TransferRun(inst, known(inst, handover)[1], dict(becomes or {}), day, form, part_parcels)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -30,9 +31,9 @@ from safehands.keys.provider import KeyProvider
 from safehands.store import Store
 from safehands.store.register import Owner, open_ring
 from safehands.transfer.contents import SCHEMAS, TABLES
+from safehands.transfer.order import Order, check_closing, check_order
 from safehands.transfer.papers import require
 from safehands.transfer.rows import (
-    PART_PARCELS,
     Seen,
     list_part,
     part_digest,
@@ -97,26 +98,25 @@ class Ready:
         return found
 
 
-def shards_of(
-    store: Store,
-    seller: Owner,
-    handover: UUID,
-    stations: tuple[str, ...],
-    parcels: int = PART_PARCELS,
-) -> list[HandoverShard]:
-    """Return the shards of an approved hand-over, ``parcels`` in each; none once it is packaged.
+def shards_of(store: Store, order: Order, day: date) -> list[HandoverShard]:
+    """Return the shards of an approved hand-over; none once it is packaged.
 
-    Raises ``HandoverRefused`` while it is not approved or evidence of closing is missing, and when
-    its mode moves nothing: no record is opened for a package that must not be.
+    Raises ``HandoverRefused`` while it is not approved or evidence of closing is missing, before
+    the day of closing, for another order than was approved, and when its mode moves nothing: no
+    record is opened for a package that must not be.
     """
+    seller = order.seller
     with store.begin(controller=seller.id) as connection:
-        known = state.load(connection, handover)
+        known = state.load(connection, order.handover)
         path = state.PATHS[known.mode]
         if "packaged" in path and known.state in path[path.index("packaged") :]:
             return []
         _check(connection, known)
-        parts = parts_of(connection, [seller.stations[code] for code in stations], parcels)
-    return [HandoverShard(str(handover), part, parts) for part in range(parts)]
+        check_order(connection, known, order)
+        check_closing(known, day)
+        numbers = [seller.stations[code] for code in order.stations]
+        parts = parts_of(connection, numbers, order.part_parcels)
+    return [HandoverShard(str(order.handover), part, parts) for part in range(parts)]
 
 
 def rekey(

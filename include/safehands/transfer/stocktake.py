@@ -33,7 +33,7 @@ from safehands.store.register import Owner, open_ring
 from safehands.transfer.files import write_whole
 from safehands.transfer.imports import tokens_of
 from safehands.transfer.opening import Opened, open_package
-from safehands.transfer.package import Order
+from safehands.transfer.order import Order, check_signer
 from safehands.transfer.papers import DIGEST
 from safehands.transfer.receipt import by_hand
 from safehands.transfer.receive import Reception
@@ -152,6 +152,7 @@ def accept_stock(
     if found.kind != KIND or body.get("handover") != str(handover) or body.get("party") != "buyer":
         raise HandoverRefused("transfer.other_receipt")
     with store.begin() as connection:
+        check_signer(connection, handover, signer)
         _note(connection, handover, "buyer", body, now)
     return body
 
