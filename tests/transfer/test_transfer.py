@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,15 +17,19 @@ from transfer_world import BUYER_KEY, CLASSES, PHONES, Deal
 
 from minimised import World, at, collected, parcel
 from safehands import erasure, journal
-from safehands.errors import HandoverRefused, KeyProblem, LedgerBroken
+from safehands.errors import HandoverRefused, KeyProblem, LedgerBroken, PolicyError
+from safehands.handover.transferpolicy import TransferPolicy, load_transfer_policy
 from safehands.keys import age
 from safehands.ledger import sign
 from safehands.ledger.note import SigningKey
 from safehands.transfer.container import note_text
 from safehands.transfer.contents import FATE
 from safehands.transfer.cutover import request_of
+from safehands.transfer.order import check_policy
 from safehands.transfer.receipt import sign_receipt
 from safehands.transfer.receive import receive_package
+
+POLICY = Path(__file__).resolve().parents[2] / "include" / "policy"
 
 
 def phones_of(world: World, code: str) -> list[str]:
@@ -289,6 +294,19 @@ def test_every_column_of_people_has_a_fate(deal: Deal) -> None:
         for table, fates in FATE.items():
             found = set(connection.execute(query, {"name": table}).scalars())
             assert found == set(fates), table
+
+
+def test_policy_says_what_a_package_does() -> None:
+    rules = load_transfer_policy(POLICY)
+    check_policy(rules)
+    for table, columns in FATE.items():
+        for column in columns:
+            other = rules.model_dump(mode="json")
+            said = other["moves"][table]["columns"]
+            said[column] = "never" if said[column] != "never" else "move"
+            with pytest.raises(PolicyError) as differs:
+                check_policy(TransferPolicy.model_validate(other))
+            assert differs.value.params == {"table": table, "column": column}
 
 
 def test_the_documents_and_the_ledger_hold_no_value(deal: Deal) -> None:

@@ -317,3 +317,31 @@ _SAID = (
     " '', CAST(:now AS timestamptz) + interval '1 second', :now, 'wang.li', '' FROM subject"
     " WHERE subject_id = :who"
 )
+
+
+def test_whoever_waits_for_an_answer_is_not_erased_before_it(deal: Deal) -> None:
+    deal.package()
+    deal.receive()
+    deal.accept()
+    deal.reconcile()
+    deal.ready()
+    ask = {"who": who(deal, PHONES[1])[0], "now": deal.world.now}
+    with deal.world.store.admin().begin() as connection:
+        connection.execute(text(_ASK), {**ask, "request": "R-1", "kind": "access"})
+        # What the erasure does anyway waits for nothing.
+        connection.execute(text(_ASK), {**ask, "request": "R-2", "kind": "delete"})
+    before = deal.world.parcels("A")
+    with pytest.raises(HandoverRefused, match="1 requests of people"):
+        deal.cut_alone()
+    assert deal.world.parcels("A") == before
+    with deal.world.store.admin().begin() as connection:
+        connection.execute(text("UPDATE subject_request SET state = 'done' WHERE request = 'R-1'"))
+    assert deal.cut_alone()["erased"] > 0
+
+
+_ASK = (
+    "INSERT INTO subject_request (request, controller_id, kind, behalf, channel, subject_id, state,"
+    " requested_at, target, latest, evidence, purpose, by_whom) SELECT :request, controller_id,"
+    " :kind, 'self', 'counter', :who, 'identified', :now, current_date, current_date, '', '', 'a.b'"
+    " FROM subject WHERE subject_id = :who"
+)

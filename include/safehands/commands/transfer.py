@@ -111,7 +111,8 @@ def _package(
     file: Path,
 ) -> None:
     from safehands.handover.approvals import check_still
-    from safehands.transfer.order import Order
+    from safehands.handover.transferpolicy import load_transfer_policy
+    from safehands.transfer.order import Order, check_policy
     from safehands.transfer.package import make_package, packaged
 
     with call.installation() as inst:
@@ -122,6 +123,7 @@ def _package(
             with inst.store.begin(controller=seller.id) as connection:
                 made = packaged(connection, handover)
             if made is None:
+                check_policy(load_transfer_policy(inst.settings.policy))
                 check_still(inst, handover, day)
             return make_package(inst.store, order, file, inst.clock())
 

@@ -9,14 +9,24 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from safehands.errors import HandoverRefused
+from safehands.errors import HandoverRefused, PolicyError
 from safehands.handover import state
 from safehands.handover.approvals import buyers_answer
+from safehands.handover.transferpolicy import Fate as Declared
+from safehands.handover.transferpolicy import TransferPolicy
 from safehands.ledger import VerifierKey
 from safehands.store.register import Owner
+from safehands.transfer.contents import FATE, Fate
 from safehands.transfer.rows import PART_PARCELS
 
-__all__ = ["Order", "check_closing", "check_order", "check_signer", "check_stations"]
+__all__ = [
+    "Order",
+    "check_closing",
+    "check_order",
+    "check_policy",
+    "check_signer",
+    "check_stations",
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,29 @@ def check_signer(connection: Connection, handover: UUID, signer: VerifierKey) ->
     agreed = buyers_answer(connection, handover).get("signer")
     if agreed and agreed != str(signer):
         raise HandoverRefused("transfer.other_signer")
+
+
+def check_policy(rules: TransferPolicy) -> None:
+    """Raise ``PolicyError`` for a column of which policy says another fate than a package gives it.
+
+    What moves is code (:data:`safehands.transfer.contents.FATE`); policy is what people read and
+    approve. A column that policy keeps back, say, is not packaged because the code still does.
+    """
+    for table, columns in FATE.items():
+        declared = rules.moves[table].columns if table in rules.moves else {}
+        for column, fate in columns.items():
+            said = declared.get(column)
+            if said is None or _MEANS[said] != fate:
+                raise PolicyError("transfer.policy_differs", table=table, column=column)
+
+
+_MEANS: dict[Declared, Fate] = {
+    "token": "named anew",
+    "rekey": "opened and sealed anew",
+    "move": "as it is",
+    "renew": "made by the buyer",
+    "never": "stays",
+}
 
 
 def check_closing(known: state.Handover, day: date) -> None:

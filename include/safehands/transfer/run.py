@@ -23,10 +23,11 @@ from safehands.errors import HandoverRefused, KeyProblem
 from safehands.handover.approvals import buyers_answer, check_still
 from safehands.handover.opening import Asked, known
 from safehands.handover.pages import folder_of
+from safehands.handover.transferpolicy import load_transfer_policy
 from safehands.installation import Installation
 from safehands.keys import age
 from safehands.store.register import owners
-from safehands.transfer.order import Order
+from safehands.transfer.order import Order, check_policy
 from safehands.transfer.package import Packaged, make_package
 from safehands.transfer.receipt import accept_receipt, reconcile, sign_receipt
 from safehands.transfer.receive import Reception, receive_package
@@ -65,8 +66,9 @@ class TransferRun:
         Raises ``HandoverRefused`` for what would stop it later: no approval or one that has lapsed,
         no evidence of closing, a day before closing, no key or name of the buyer's, or a station of
         which nobody said what it becomes at a buyer who is here; ``GateClosed`` while a rule
-        blocks.
+        blocks; ``PolicyError`` where ``transfer.yaml`` and the package differ.
         """
+        check_policy(load_transfer_policy(self.inst.settings.policy))
         self._recipient()
         if self.form == "package" and self.buyer_here():
             self._stations()
