@@ -13,7 +13,7 @@ from deals import CLOSING, PHONES, PROOF, make_deal
 from test_transfer_modes import YES, approved
 from transfer_world import Deal, deal_of
 
-from nights import NOW
+from nights import BUSINESS_DATE, NOW
 from safehands.cli import command
 from safehands.commands import call as edge
 from safehands.errors import HandoverRefused
@@ -96,6 +96,16 @@ def test_a_station_changes_hands_by_command(
     words = [word for what in BY_HAND for word in ("--declared", f"{what}=erased")]
     run("certify", *this, "--by", "wang.li", *words, "--file", str(tmp_path / "c.json"))
     assert deal.state() == "certified"
+    # After everything else is gone, the seller proves one person's answer from the number alone.
+    look = ["handover", "prove", *this, "--by", "wang.li", "--date", day]
+    look += ["--file", str(tmp_path / "evidence.age")]
+    found = CliRunner().invoke(command("en"), look, input=PHONES["no"] + "\n")
+    texts.append(found.output)
+    proved = json.loads(found.stdout)
+    assert proved["posted"] == BUSINESS_DATE.isoformat()
+    assert [one["kind"] for one in proved["answers"]] == ["refused"]
+    nobody = CliRunner().invoke(command("en"), look, input="13912345678\n")
+    assert json.loads(nobody.stdout) == {"listed": False}
     assert not any(phone in text for phone in numbers() for text in texts)
 
 

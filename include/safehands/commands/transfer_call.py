@@ -91,6 +91,7 @@ _FILES = {
     "receipt": "receipt.json",
     "accept": "receipt.json",
     "bundle": "evidence.age",
+    "prove": "evidence.age",
     "certify": "certificate.json",
     "stock": "stock-seller.json",
 }

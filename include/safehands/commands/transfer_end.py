@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import click
+
 from safehands.commands.call import Call
 from safehands.commands.transfer_call import done, owner_of, reception
 
@@ -264,6 +266,16 @@ def _delete(
     call.line(call.say("cli.transfer.written", file=file.name))
 
 
+def _prove(call: Call, handover: UUID, owner: str, by: str, file: Path) -> None:
+    from safehands.transfer.evidence_bundle import prove
+
+    phone = str(click.prompt(call.say("cli.vault.prompt.phone"), hide_input=True, err=True))
+    with call.installation() as inst:
+        seller, now = owner_of(inst, owner), inst.clock()
+        sealed = file.read_bytes()
+        done(call, inst, lambda: prove(inst.store, seller, handover, sealed, phone, by, now))
+
+
 _SELLER, _BUYER = ("handover", "owner"), ("owner", "signer", "station", "package")
 WORK: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "paper": (_paper, (*_SELLER, "what", "sha256", "by")),
@@ -278,6 +290,7 @@ WORK: dict[str, tuple[Callable[..., None], tuple[str, ...]]] = {
     "stock-buyer": (_stock_buyer, (*_BUYER, "delta", "by", "missing", "page", "file")),
     "accept-stock": (_accept_stock, ("handover", "signer", "file")),
     "stock-signed": (_stock_signed, (*_SELLER, "sha256", "parcels", "missing", "by")),
+    "prove": (_prove, (*_SELLER, "by", "file")),
     "settle": (_settle, (*_SELLER, "station", "by")),
     "revoke": (_revoke, (*_SELLER, "file")),
     "delete": (_delete, (*_BUYER, "file")),

@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, text
 
+from safehands import journal
 from safehands.errors import HandoverRefused
 from safehands.handover import state
 from safehands.handover.classify import campaign
@@ -32,8 +33,9 @@ from safehands.keys.ring import KeyRing
 from safehands.store import Store, lock
 from safehands.store.register import Owner, open_ring
 from safehands.transfer.files import write_whole
+from safehands.vault.access import check_staff
 
-__all__ = ["FORMAT", "Bundle", "bundle_of", "end_bundle", "look_up", "make_bundle"]
+__all__ = ["FORMAT", "Bundle", "bundle_of", "end_bundle", "look_up", "make_bundle", "prove"]
 
 FORMAT = b"safehands-evidence-bundle/1"
 _EVENT = ("document", "evidence_bundle")
@@ -99,6 +101,38 @@ def look_up(
         for row in table.to_pylist()
         if row["token"] == token
     ]
+
+
+def prove(
+    store: Store,
+    seller: Owner,
+    handover: UUID,
+    sealed: bytes,
+    phone: str,
+    by: str,
+    now: datetime,
+) -> dict[str, Any]:
+    """Return what proves one person's notice and answers, and enter that somebody looked.
+
+    ``listed``: whether the number is in the bundle; then ``posted`` and ``notice``, the day on
+    which people were told and the digest of what they were told, and ``answers`` as ``look_up``
+    has them. The number stands nowhere in it. Raises as ``look_up``.
+    """
+    check_staff(by)
+    answers = look_up(store, seller, handover, sealed, phone)
+    with store.begin(controller=seller.id) as connection:
+        passed = {e["key"]: e["facts"] for e in state.events(connection, handover, "state")}
+        told = passed.get("noticed", {})
+        facts = {"kind": "document", "key": "evidence_looked_up", "handover": str(handover)}
+        journal.append(connection, "handover", f"handover-{handover}", now, {**facts, "by": by})
+    if not answers:
+        return {"listed": False}
+    return {
+        "listed": True,
+        "posted": str(told.get("posted", "")),
+        "notice": str(told.get("notice", "")),
+        "answers": answers,
+    }
 
 
 def end_bundle(store: Store, handover: UUID) -> bool:
