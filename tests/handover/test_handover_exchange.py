@@ -22,6 +22,7 @@ from safehands.handover.exchange import accept_answer, answer_offer, make_offer
 from safehands.handover.opening import Asked
 from safehands.handover.pages import folder_of
 from safehands.handover.report import report
+from safehands.handover.tick import unapproved
 from safehands.keys import FileProvider, age
 from safehands.ledger import SigningKey
 from safehands.notices import compose, load_consent_book, load_notice_book, publish
@@ -73,9 +74,13 @@ def test_an_answer_to_something_else_is_no_approval(deal: Deal, tmp_path: Path) 
     with pytest.raises(HandoverRefused, match="another offer"):
         accept_answer(inst, asked.id, answer, key, LATER - DAY, NOW)
     assert state_of(deal, asked) == "answered"
+    assert unapproved(inst, LATER) == [asked.id]
     no = answer_offer(inst, buyer, offer, key, "refuse", "chen.fang", LATER, NOW)
     assert not accept_answer(inst, asked.id, no, key, LATER, NOW)
     assert decisions(inst, asked.id, LATER)["buyer"]["decision"] == "refuse"
+    # Who said no is asked again when the answer has lapsed, and not every week.
+    assert unapproved(inst, LATER) == []
+    assert unapproved(inst, LATER + 31 * DAY) == [asked.id]
 
 
 def test_a_request_that_comes_too_late_goes_on_to_the_buyer_alone(deal: Deal) -> None:

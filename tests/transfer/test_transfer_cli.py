@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from safehands.installation import Installation
 from safehands.keys import age
 from safehands.transfer.certificate import BY_HAND
 from safehands.transfer.revocation import OPENS, load_checklist
+
+LAPSED = CLOSING + timedelta(days=30)
 
 
 def checklist(day: str) -> str:
@@ -69,7 +71,7 @@ def test_a_station_changes_hands_by_command(
     assert "not the one in the request" in refused("package", *this, *other, *file)
     early = ("--date", (CLOSING - timedelta(days=1)).isoformat())
     assert f"closing is {day}" in refused("package", *this, *file, *early)
-    lapsed = ("--date", (CLOSING + timedelta(days=30)).isoformat())
+    lapsed = ("--date", LAPSED.isoformat())
     assert "has lapsed" in refused("package", *this, *file, *lapsed)
     assert not deal.path.exists()
     run("package", *this, *file)
@@ -107,6 +109,30 @@ def test_a_station_changes_hands_by_command(
     nobody = CliRunner().invoke(command("en"), look, input="13912345678\n")
     assert json.loads(nobody.stdout) == {"listed": False}
     assert not any(phone in text for phone in numbers() for text in texts)
+
+
+def test_a_closure_rests_on_an_approval_that_has_not_lapsed(
+    inst: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    course = make_deal(inst)
+    deal_of(course.world, tmp_path / "p.age")
+    asked = approved(course, course.world, "closure", tmp_path)
+    deal = Deal(course.world, course.world, tmp_path / "p.age", asked.id, "closure", day=CLOSING)
+    deal.ready()
+    monkeypatch.setenv("SAFEHANDS_HOME", str(inst.settings.home))
+    monkeypatch.setenv("SAFEHANDS_DATABASE_URL", inst.settings.database_url)
+    monkeypatch.setattr(edge, "now", lambda: NOW)
+
+    def cut(day: date) -> Any:
+        words = ["handover", "cutover", str(deal.id), "--by", "wang.li", "--date", str(day)]
+        return CliRunner().invoke(command("en"), words)
+
+    for day, told in ((CLOSING - timedelta(days=1), "closing"), (LAPSED, "has lapsed")):
+        problem = cut(day).exception
+        assert isinstance(problem, HandoverRefused)
+        assert told in problem.say("en")
+    assert json.loads(cut(CLOSING).output)["erased"] > 0
+    assert deal.state() == "cut_over"
 
 
 def numbers() -> list[str]:

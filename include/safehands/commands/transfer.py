@@ -190,13 +190,24 @@ def _reconcile(call: Call, handover: UUID, owner: str, station: tuple[str, ...])
 def _cutover(
     call: Call, handover: UUID, owner: str, station: tuple[str, ...], until: Any, by: str
 ) -> None:
+    from safehands.handover.approvals import check_still
+    from safehands.handover.state import load
     from safehands.transfer.cutover import Cut, cut_over
 
     with call.installation() as inst:
         run = f"handover-{handover}"
         cut = Cut(handover, owner_of(inst, owner), station, until.date(), by, run, call.day)
         archive = inst.settings.archive
-        done(call, inst, lambda: cut_over(inst.store, cut, inst.policy, archive, inst.clock()))
+
+        def work() -> Any:
+            with inst.store.begin() as connection:
+                state = load(connection, handover).state
+            if state == "approved":
+                # Nothing was packaged: the erasure rests on the approval alone.
+                check_still(inst, handover, call.day)
+            return cut_over(inst.store, cut, inst.policy, archive, inst.clock())
+
+        done(call, inst, work)
 
 
 def _certify(

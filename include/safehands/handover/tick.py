@@ -28,7 +28,11 @@ def tick(inst: Installation, day: date, now: datetime) -> dict[str, int]:
 
 
 def unapproved(inst: Installation, day: date) -> list[UUID]:
-    """Return the hand-overs whose next state is ``approved`` and that lack somebody's yes."""
+    """Return the hand-overs whose next state is ``approved`` and that lack somebody's yes.
+
+    Not those that a party refused: who said no is not asked again until that answer lapses, unless
+    somebody starts the approval by hand.
+    """
     with inst.store.begin() as connection:
         rows = connection.execute(text(_OPEN)).all()
     waiting = []
@@ -36,7 +40,8 @@ def unapproved(inst: Installation, day: date) -> list[UUID]:
         if following(mode, state) == "approved":
             _, asked = known(inst, handover_id)
             standing = decisions(inst, handover_id, day)
-            if any(standing.get(p, {}).get("decision") != "approve" for p in needed(asked)):
+            said = {standing.get(party, {}).get("decision") for party in needed(asked)}
+            if "refuse" not in said and said != {"approve"}:
                 waiting.append(handover_id)
     return waiting
 
