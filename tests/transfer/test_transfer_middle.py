@@ -246,6 +246,32 @@ def test_an_abort_leaves_the_seller_as_before_and_the_buyer_deletes(
     assert set(shown(world, "B")) == {PHONES[0], PHONES[5]}
 
 
+def test_an_abort_after_a_delta_is_undone_in_the_buyers_installation(far: Deal) -> None:
+    own = [collected("B-1", at(2026, 11, 4), receiver_phone=PHONES[0])]
+    far.buyer.load(own, stations=("B1",))
+    held, there = shown(far.world, "A"), shown(far.buyer, "B")
+    far.package()
+    far.receive()
+    far.accept()
+    late = parcel("LATE-1", at(2026, 11, 22), receiver_phone=PHONES[5])
+    far.world.load([late])
+    assert far.delta().counts["parcel"] == 1
+    far.receive_delta()
+    far.accept_delta()
+    assert len(shown(far.buyer, "B")[PHONES[5]]) == len(held[PHONES[5]]) + 1
+    with far.world.store.begin() as connection:
+        assert abort(connection, far.id, "buyer refuses", "wang.li", NOW)
+    end_keys(far.world.store, far.id)
+    buyers, policy = far.buyer.store, far.buyer.night.policy
+    body = delete_received(buyers, far.path.read_bytes(), far.reception(), policy, NOW)
+    assert body["removed"]["subject"] >= 1
+    document = sign_deletion(buyers, far.buyer.owner("B"), str(far.id), NOW)
+    seller = far.world.owner()
+    accept_deletion(far.world.store, seller, far.id, document, far.buyers_verifier, NOW)
+    assert shown(far.buyer, "B") == there
+    assert shown(far.world, "A").keys() == held.keys()
+
+
 def test_a_frozen_station_waits_for_the_last_load_and_lets_nothing_in_after(deal: Deal) -> None:
     store, seller, now = deal.world.store, deal.world.owner(), deal.world.now
     deal.freeze()
