@@ -3,17 +3,53 @@
 # Run again, it changes nothing that is there. Needs openssl.
 #
 #   sh docker/prepare.sh [FOLDER]      FOLDER: where to (default: the folder of this script)
+#
+# SAFEHANDS_DATA, SAFEHANDS_KEYS_SECOND: where data and the second copies of the epoch keys lie;
+# SAFEHANDS_UID, SAFEHANDS_GID: whose they are. What is set goes into .env, where every later
+# docker compose and this script find it. A path that is not absolute starts at the project's folder.
 set -eu
 umask 077
 here=$(CDPATH='' cd "$(dirname "$0")" && pwd)
-into=${1:-$here}
+into=$here
+if [ $# -gt 0 ]; then mkdir -p "$1" && into=$(CDPATH='' cd "$1" && pwd); fi
+# Another folder than the script's is no project, and has no .env.
+if [ "$into" = "$here" ]; then dotenv=$here/../.env; else dotenv=/dev/null; fi
 secrets=$into/secrets
-data=${SAFEHANDS_DATA:-$into/data}
-owner=${SAFEHANDS_UID:-$(id -u)}
-group=${SAFEHANDS_GID:-$(id -g)}
+
+written() { # written NAME: what .env says
+    sed -n "s/^$1=//p" "$dotenv" 2> /dev/null | tail -n 1 | tr -d "\"'"
+}
+remember() { # remember NAME VALUE GIVEN: VALUE is what GIVEN means, for every later docker compose
+    before=$(written "$1")
+    if [ -z "$before" ]; then
+        printf '%s=%s\n' "$1" "$2" >> "$dotenv"
+    elif [ -n "$3" ] && [ "$before" != "$2" ] && [ "$before" != "$3" ]; then
+        echo "$1 is $3 here and $before in .env: move what is there, change .env, run this again." >&2
+        exit 1
+    fi
+}
+made() { # made FOLDER: makes it and says its whole path
+    mkdir -p "$1" && (CDPATH='' cd "$1" && pwd)
+}
+
+cd "$here/.."
+owner=${SAFEHANDS_UID:-$(written SAFEHANDS_UID)}
+owner=${owner:-$(id -u)}
+group=${SAFEHANDS_GID:-$(written SAFEHANDS_GID)}
+group=${group:-$(id -g)}
 if [ "$owner" = 0 ]; then
     # Nothing runs as root: what root prepares belongs to the user of the image.
     owner=10001 group=10001
+fi
+data=${SAFEHANDS_DATA:-$(written SAFEHANDS_DATA)}
+data=$(made "${data:-$into/data}")
+second=${SAFEHANDS_KEYS_SECOND:-$(written SAFEHANDS_KEYS_SECOND)}
+second=$(made "${second:-$data/keys-second}")
+remember SAFEHANDS_UID "$owner" "$owner"
+remember SAFEHANDS_GID "$group" "$group"
+if [ -n "${SAFEHANDS_DATA:-}" ]; then remember SAFEHANDS_DATA "$data" "$SAFEHANDS_DATA"; fi
+if [ -n "${SAFEHANDS_KEYS_SECOND:-}" ]; then
+    remember SAFEHANDS_KEYS_SECOND "$second" "$SAFEHANDS_KEYS_SECOND"
 fi
 
 random() { openssl rand -hex 32 | tr -d "\n"; }
@@ -22,8 +58,8 @@ keep() { # keep NAME: writes its input to the secret NAME unless there is one
 }
 value() { cat "$secrets/$1"; }
 
-mkdir -p "$secrets" "$data"
-for folder in store metadata objects home keys keys-second notices evidence logs home/reports; do
+mkdir -p "$secrets"
+for folder in store metadata objects home keys notices evidence logs home/reports; do
     mkdir -p "$data/$folder"
 done
 
@@ -69,10 +105,7 @@ if [ ! -d "$into/policy" ]; then
     mv "$into/.policy" "$into/policy"
 fi
 
-if [ "$into" = "$here" ] && [ ! -f "$here/../.env" ]; then
-    printf 'SAFEHANDS_UID=%s\nSAFEHANDS_GID=%s\n' "$owner" "$group" > "$here/../.env"
-fi
 if [ "$(id -u)" = 0 ]; then
-    chown -R "$owner:$group" "$secrets" "$data" "$into/policy"
+    chown -R "$owner:$group" "$secrets" "$data" "$second" "$into/policy"
 fi
-echo "ready: $secrets, $data, $into/policy"
+echo "ready: $secrets, $data, $second, $into/policy"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from safehands.configuration import default_of, reference
+from safehands.configuration import COMPOSE, default_of, reference
 from safehands.settings import PROJECT, SECRETS, VARIABLES
 
 
@@ -17,7 +17,9 @@ def test_the_page_is_up_to_date() -> None:
 
 @pytest.mark.parametrize("name", [*VARIABLES, *SECRETS])
 def test_every_variable_has_one_row(name: str) -> None:
-    assert reference().count(f"| `{name}` |") == 1
+    ours, compose = reference().split("## Under docker compose")
+    assert ours.count(f"| `{name}` |") == 1
+    assert compose.count(f"| `{name}` |") == (name in COMPOSE)
 
 
 def test_defaults_are_those_in_force() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from safehands.settings import PROJECT, SECRETS, VARIABLES, Settings
 
-__all__ = ["default_of", "reference"]
+__all__ = ["COMPOSE", "default_of", "reference"]
 
 _PREFIX = "SAFEHANDS_"
 _HOME = PROJECT / ".safehands"
@@ -44,6 +44,38 @@ _ELSEWHERE = """
   Secret: read when it is needed.
 """
 
+_CONTAINERS = """
+## Under docker compose
+
+Read by `docker-compose.yaml`, from the environment or from `.env` beside it (the environment wins);
+what its services are given stands in that file. `docker/prepare.sh` takes the first four as well,
+makes the folders, and writes them into `.env`, so that they hold for every later `docker compose`.
+"""
+
+COMPOSE: dict[str, tuple[str, str]] = {
+    "SAFEHANDS_UID": ("10001", "user of all containers; `prepare.sh`: whoever runs it, not root"),
+    "SAFEHANDS_GID": ("10001", "group of all containers, likewise"),
+    "SAFEHANDS_DATA": ("./docker/data", "folder of databases, objects, keys, notices and logs"),
+    "SAFEHANDS_KEYS_SECOND": (
+        "${SAFEHANDS_DATA:-./docker/data}/keys-second",
+        "second place of the epoch keys on the host, ideally another disk",
+    ),
+    "SAFEHANDS_PORT": ("28080", "port of the web page on 127.0.0.1"),
+    "SAFEHANDS_BASE_URL": (
+        "http://127.0.0.1:${SAFEHANDS_PORT:-28080}",
+        "address by which browsers come, when a proxy with TLS stands in front",
+    ),
+    "SAFEHANDS_LANG": ("zh", "zh or en: the language of messages"),
+    "SAFEHANDS_SHARD_MEGABYTES": ("48", "source bytes per shard, in MB"),
+    "SAFEHANDS_WORKER_CONTAINERS": ("2", "how many containers of the service `worker` run"),
+    "SAFEHANDS_IMAGE": ("safehands:local", "name of the image that is built"),
+    "SAFEHANDS_POSTGRES_IMAGE": ("postgres:17-bookworm", "image of store and metadata"),
+    "SAFEHANDS_BROKER_IMAGE": ("valkey/valkey:8-bookworm", "image of the broker"),
+    "SAFEHANDS_OBJECTS_IMAGE": ("chrislusf/seaweedfs:3.97", "image of the object store"),
+    "SAFEHANDS_MAIL_IMAGE": ("axllent/mailpit:v1.21", "image of the mail catcher, profile `dev`"),
+}
+"""Variable of the compose file: its default there, and what it says."""
+
 
 def default_of(variable: str) -> str:
     """Return the default of ``variable`` as the page shows it; empty text: none.
@@ -67,7 +99,10 @@ def reference() -> str:
     secrets = [f"| `{name}` | {text} |" for name, text in SECRETS.items()]
     table = ["", "| Variable | Default | Meaning |", "| --- | --- | --- |", *rows, ""]
     hidden = ["", "| Variable | Meaning |", "| --- | --- |", *secrets, ""]
-    return _HEAD + "\n".join(table) + _SECRETS + "\n".join(hidden) + _ELSEWHERE
+    outside = [f"| `{name}` | `{default}` | {text} |" for name, (default, text) in COMPOSE.items()]
+    compose = ["", "| Variable | Default | Meaning |", "| --- | --- | --- |", *outside, ""]
+    pages = (_HEAD, table, _SECRETS, hidden, _ELSEWHERE, _CONTAINERS, compose)
+    return "".join(page if isinstance(page, str) else "\n".join(page) for page in pages)
 
 
 def _shown(name: str) -> str:

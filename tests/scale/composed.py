@@ -18,7 +18,8 @@ import yaml
 __all__ = ["PROJECT", "Native", "Service", "compose", "interpolated", "native"]
 
 PROJECT = Path(__file__).resolve().parents[2]
-_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::-([^}]*))?\})")
+# A default may hold variables itself, which hold none.
+_VARIABLE = re.compile(r"\$(?:\$|\{(\w+)(?::-((?:[^{}]|\$\{[^{}]*\})*))?\})")
 
 
 def compose(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def compose(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def interpolated(node: Any, environ: Mapping[str, str]) -> Any:
-    """Replace ``${NAME:-default}`` and ``$$`` in every text, as compose does."""
+    """Replace ``${NAME:-default}`` and ``$$`` in every text, as compose does; defaults too."""
     if isinstance(node, dict):
         return {key: interpolated(value, environ) for key, value in node.items()}
     if isinstance(node, list):
@@ -38,8 +39,10 @@ def interpolated(node: Any, environ: Mapping[str, str]) -> Any:
         return node
 
     def value(found: re.Match[str]) -> str:
-        name, default = found.group(1), found.group(2)
-        return "$" if name is None else environ.get(name) or default or ""
+        name, default = found.group(1), found.group(2) or ""
+        if name is None:
+            return "$"
+        return environ.get(name) or str(interpolated(default, environ))
 
     return _VARIABLE.sub(value, node)
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import shutil
 import stat
 import subprocess
 from collections.abc import Callable
@@ -15,6 +17,7 @@ from typing import Any
 from composed import PROJECT, compose
 from jsonschema import validators
 
+from safehands.configuration import COMPOSE
 from safehands.settings import SECRETS, VARIABLES
 from safehands_airflow.home import LOGIN_FILE
 
@@ -72,6 +75,22 @@ def test_every_variable_of_ours_is_one_that_settings_know() -> None:
     ours = {n for n in names if n.startswith("SAFEHANDS_")}
     assert ours
     assert ours <= VARIABLES.keys() | SECRETS.keys() | {LOGIN_FILE}
+
+
+def test_the_reference_has_every_variable_of_the_file_and_its_default() -> None:
+    named: dict[str, set[str]] = {}
+    for word in re.findall(r"\$\{(\w+:-(?:[^{}]|\$\{[^{}]*\})*)\}", text_of("docker-compose.yaml")):
+        for inner in (word, *re.findall(r"\$\{(\w+:-[^{}]*)\}", word)):
+            name, default = inner.split(":-", 1)
+            named.setdefault(name, set()).add(default)
+    assert named == {name: {default} for name, (default, _) in COMPOSE.items()}
+    script = text_of("docker/prepare.sh")
+    asked = set(re.findall(r"\$\{(SAFEHANDS_\w+):-", script))
+    assert asked == set(list(COMPOSE)[:4])
+
+
+def text_of(name: str) -> str:
+    return (PROJECT / name).read_text(encoding="utf-8")
 
 
 def test_every_module_that_is_run_exists() -> None:
@@ -188,6 +207,65 @@ def test_a_service_whose_accesses_cannot_be_kept_does_not_start(tmp_path: Path) 
     done = keep_log(tmp_path / "none", "sh", "-c", "echo started")
     assert done.returncode
     assert "started" not in done.stdout
+
+
+def sources(file: Any) -> set[str]:
+    """What the file's services mount from this machine."""
+    return {
+        volume.split(":")[0] for s in file["services"].values() for volume in s.get("volumes", ())
+    }
+
+
+def prepared(project: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the project's ``prepare.sh`` from elsewhere, with nothing else in the environment."""
+    return subprocess.run(
+        ["sh", str(project / "docker" / "prepare.sh")],
+        env={"PATH": os.environ["PATH"], **variables},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_prepare_makes_whatever_is_mounted_wherever_it_lies(tmp_path: Path) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "other disk" / "data"
+    for name in ("prepare.sh", "store-roles.sh"):
+        (project / "docker").mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / "docker" / name, project / "docker" / name)
+    shutil.copytree(PROJECT / "include" / "policy", project / "include" / "policy")
+    chosen = {"SAFEHANDS_DATA": str(elsewhere), "SAFEHANDS_KEYS_SECOND": "./third"}
+    assert prepared(project, **chosen).returncode == 0
+    # What docker compose reads afterwards, in a shell that knows nothing of the choice.
+    dotenv = (project / ".env").read_text(encoding="utf-8")
+    variables = dict(line.split("=", 1) for line in dotenv.splitlines())
+    assert variables["SAFEHANDS_KEYS_SECOND"] == str(project / "third")
+    mounted = [project / source for source in sources(compose(variables))]
+    assert len(mounted) > 8
+    assert all(source.exists() for source in mounted)
+    owner = int(variables["SAFEHANDS_UID"])
+    for folder in (elsewhere / "keys", project / "third"):
+        assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (owner, 0o700)
+    # Run again without the choice, it finds it; with another one it says so and stops.
+    assert prepared(project).returncode == 0
+    moved = prepared(project, SAFEHANDS_DATA=str(tmp_path / "moved"))
+    assert moved.returncode == 1
+    assert ".env" in moved.stderr
+    assert (project / ".env").read_text(encoding="utf-8") == dotenv
+    assert not (project / "docker" / "data").exists()
+
+
+def test_the_second_place_of_the_keys_follows_the_data_and_the_address_the_port() -> None:
+    moved = compose({"SAFEHANDS_DATA": "/disk", "SAFEHANDS_PORT": "28099"})
+    assert not any(source.startswith("./docker/data") for source in sources(moved))
+    assert "/disk/keys-second" in sources(moved)
+    server = moved["services"]["api-server"]
+    assert server["ports"] == ["127.0.0.1:28099:28080"]
+    assert server["environment"]["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:28099"
+    behind = compose({"SAFEHANDS_BASE_URL": "https://safehands.example.cn"})
+    address = behind["services"]["api-server"]["environment"]["AIRFLOW__API__BASE_URL"]
+    assert address == "https://safehands.example.cn"
 
 
 def test_prepare_makes_each_secret_once_and_for_its_owner_alone(tmp_path: Path) -> None:
