@@ -26,7 +26,7 @@ from pathlib import Path
 from safehands.errors import PolicyError
 from safehands.night import SHANGHAI
 
-__all__ = ["MINIMUM_DAYS", "Kept", "keep_logs", "oldest_day"]
+__all__ = ["MINIMUM_DAYS", "Kept", "keep_logs", "newest_day", "oldest_day"]
 
 MINIMUM_DAYS = 184
 """Six months (CSL 23(3), in force from 2026-01-01), counted on the safe side."""
@@ -61,6 +61,12 @@ def keep_logs(folder: Path, today: date, days: int) -> Kept:
 def oldest_day(folder: Path) -> date | None:
     """Return the day of the oldest log below ``folder``; None for an empty one."""
     return min((_day(path) for path in _files(folder)), default=None)
+
+
+def newest_day(folder: Path, component: str) -> date | None:
+    """Return the day of the last line that ``component`` wrote; None if it has no log."""
+    names = (f"{component}.log", f"{component}-????-??-??.log.gz")
+    return max((_day(path) for name in names for path in folder.glob(name)), default=None)
 
 
 def _cut(path: Path, today: date) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -20,12 +20,17 @@ from nights import NOW
 from safehands.cli import command
 from safehands.doctor import Finding, examine, worst
 from safehands.doctor.airflow import airflow
-from safehands.doctor.database import clock, transport
-from safehands.doctor.habits import drilled, recent
-from safehands.doctor.machine import disk, packages
+from safehands.doctor.database import clock, ledger_clock, transport
+from safehands.doctor.habits import drilled, kept_apart, recent
+from safehands.doctor.kernel import clock_sync, kernel_status
+from safehands.doctor.logs import log_files
+from safehands.doctor.machine import disk, packages, python, time_zone
 from safehands.doctor.ports import listeners, ports
 from safehands.installation import Installation
+from safehands.journal import append
 from safehands.messages import LANGUAGES, catalogue
+from safehands.night import SHANGHAI
+from safehands.settings import Settings
 
 GIB = 1 << 30
 
@@ -52,6 +57,7 @@ def test_a_fresh_installation_has_nothing_that_must_be_put_right(look: Look) -> 
     assert found["root_key"].key == "ok"
     assert found["night"].key == "never"
     assert found["backup"].key == "never"
+    assert (found["escrow"].state, found["escrow"].key) == ("warn", "none")
 
 
 def test_a_home_that_is_not_there_is_said_and_not_made(tmp_path: Path, inst: Installation) -> None:
@@ -93,6 +99,25 @@ def test_a_role_that_may_do_more_is_found(look: Look, inst: Installation) -> Non
         with inst.store.admin().begin() as connection:
             connection.execute(text("ALTER ROLE safehands_auditor NOBYPASSRLS"))
     assert look()["roles"].key == "ok"
+
+
+def test_the_administrator_may_make_databases_and_roles_and_nothing_else(
+    look: Look, inst: Installation
+) -> None:
+    def admin(statement: str) -> None:
+        with inst.store.admin().begin() as connection:
+            connection.execute(text(statement))
+
+    # The tests' own login is a superuser, as the embedded server's is.
+    assert (look()["admin_login"].state, look()["admin_login"].key) == ("warn", "mighty")
+    # As docker/store-roles.sh makes it.
+    admin("CREATE ROLE safehands_admin LOGIN CREATEDB CREATEROLE")
+    try:
+        assert look()["roles"].key == "ok"
+        admin("ALTER ROLE safehands_admin REPLICATION")
+        assert look()["roles"].params == {"shown": "safehands_admin"}
+    finally:
+        admin("DROP ROLE safehands_admin")
 
 
 def test_a_table_whose_rows_are_open_is_found(look: Look, inst: Installation) -> None:
@@ -161,6 +186,35 @@ def test_two_clocks(seconds: int, state: str) -> None:
     assert clock(NOW - timedelta(seconds=seconds), NOW).state == state
 
 
+def test_a_clock_before_the_ledgers_newest_entry(look: Look, inst: Installation) -> None:
+    assert list(ledger_clock(None, NOW)) == []
+    [same], [slow] = (list(ledger_clock(NOW + timedelta(seconds=s), NOW)) for s in (60, 61))
+    assert (same.state, slow.state) == ("ok", "bad")
+    assert slow.params == {"minutes": 2}
+    with inst.store.admin().begin() as connection:
+        append(connection, "purge", "nightly-1", NOW + timedelta(minutes=90), {})
+    found = look()["ledger_clock"]
+    assert (found.state, found.params) == ("bad", {"minutes": 90})
+
+
+@pytest.mark.parametrize(("status", "count"), [(0x0040, 1), (0x2041, 1), (0x2001, 0), (None, 0)])
+def test_a_kernel_that_keeps_no_time_is_said(status: int | None, count: int) -> None:
+    assert [one.state for one in clock_sync(status)] == ["warn"] * count
+
+
+def test_the_kernel_is_not_asked_in_a_container(tmp_path: Path) -> None:
+    assert kernel_status([tmp_path]) is None
+    assert kernel_status([tmp_path / "none"]) == kernel_status([])
+
+
+def test_a_python_and_a_time_zone_that_do_not_fit() -> None:
+    assert [python(v).state for v in ((3, 10), (3, 11), (3, 14), (3, 15))] == [
+        *("bad", "ok", "ok", "bad"),
+    ]
+    assert time_zone(NOW).key == "ok"
+    assert [time_zone(NOW, name).state for name in ("Asia/Nowhere", "Asia/Tokyo")] == ["bad", "bad"]
+
+
 @pytest.mark.parametrize(("free", "state"), [(0.5, "bad"), (1, "warn"), (4.9, "warn"), (5, "ok")])
 def test_room_on_a_disk(free: float, state: str, tmp_path: Path) -> None:
     assert disk(tmp_path, int(free * GIB)).state == state
@@ -180,6 +234,48 @@ def test_nights_backups_and_drills_that_are_late() -> None:
     assert drilled(today - timedelta(days=7), True, today, 7).state == "ok"
     assert drilled(today - timedelta(days=8), True, today, 7).key == "late"
     assert drilled(today, False, today, 7).state == "bad"
+
+
+def test_what_shares_a_disk_or_lies_in_clear_is_said(settings: Settings) -> None:
+    def states(found: Settings) -> dict[str, str]:
+        return {one.check: one.state for one in kept_apart(found)}
+
+    names = ("landing_clear", "keys_on_one_disk", "backups_beside_store")
+    assert states(settings) == dict.fromkeys(names, "warn")
+    apart = replace(settings, archive_landing=True, backups_url="s3://elsewhere/backups")
+    assert states(apart) == {**dict.fromkeys(names, "ok"), "keys_on_one_disk": "warn"}
+
+
+def test_logs_are_looked_for_where_airflow_writes_them(settings: Settings, tmp_path: Path) -> None:
+    today = datetime.now(SHANGHAI).date()
+
+    def seen(base: Settings, environ: dict[str, str], day: date = today) -> tuple[str, str]:
+        found = log_files(base, environ, day)
+        return found.state, found.key
+
+    logs = tmp_path / "logs"
+    told = {"AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs)}
+    served = replace(settings, database_url="postgresql://store.example/safehands")
+    assert seen(served, told) == ("ok", "none")
+    logs.mkdir(mode=0o700)
+    assert seen(served, told) == ("warn", "no_accesses")
+    # On one machine the api-server need not ever have run.
+    assert seen(settings, told) == ("ok", "ok")
+    (logs / "api-server.log").write_text("GET /\n")
+    assert seen(served, told) == ("ok", "ok")
+    assert seen(served, told, today + timedelta(days=3)) == ("warn", "old_accesses")
+    assert seen(settings, told, today + timedelta(days=3)) == ("ok", "ok")
+    # What was cut counts by the day in its name.
+    (logs / f"api-server-{today + timedelta(days=2)}.log.gz").write_bytes(b"")
+    assert seen(served, told, today + timedelta(days=3)) == ("ok", "ok")
+    tmp_path.chmod(0o755)
+    logs.chmod(0o755)
+    assert seen(served, told) == ("bad", "open")
+    own = settings.home / "airflow" / "logs"
+    own.mkdir(parents=True)
+    own.parent.chmod(0o750)
+    own.chmod(0o755)
+    assert seen(settings, {}) == ("bad", "open")
 
 
 def test_logins_and_addresses_of_airflow() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from ipaddress import ip_address
+from math import ceil
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
@@ -24,7 +25,7 @@ from safehands.store.changes import WATCHED, watched
 from safehands.store.engine import ROLES
 from safehands.store.setup import newest_revision
 
-__all__ = ["database", "transport"]
+__all__ = ["clock", "database", "ledger_clock", "transport"]
 
 _OLDEST = 150000
 _SKEW_SECONDS, _WRONG_SECONDS = 5.0, 60.0
@@ -90,9 +91,12 @@ def _asked(
     if connection.execute(text("SELECT to_regclass('installation')")).scalar() is None:
         yield Finding("schema", "warn", "none")
         return
+    yield from ledger_clock(connection.execute(text(_NEWEST_ENTRY)).scalar(), now)
     schema = _schema(connection)
     yield schema
     yield _roles(connection)
+    if settings.database_url:
+        yield _admin(connection)
     yield _row_security(connection)
     if schema.state == "ok":
         yield _changes(connection)
@@ -111,6 +115,17 @@ def clock(there: datetime, here: datetime) -> Finding:
     return Finding("clock", "ok", "ok", shown)
 
 
+def ledger_clock(newest: datetime | None, now: datetime) -> Iterator[Finding]:
+    """Compare this machine's clock with the ledger's ``newest`` entry, which lies in the past."""
+    if newest is None:
+        return
+    minutes = (newest - now).total_seconds() / 60
+    if minutes * 60 > _WRONG_SECONDS:
+        yield Finding("ledger_clock", "bad", "before", {"minutes": ceil(minutes)})
+    else:
+        yield Finding("ledger_clock", "ok", "ok")
+
+
 def _schema(connection: Connection) -> Finding:
     found = str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
     newest = newest_revision()
@@ -123,7 +138,10 @@ def _schema(connection: Connection) -> Finding:
 
 
 def _roles(connection: Connection) -> Finding:
-    """Check that every role is there and none can do more than its grants say."""
+    """Check that every role is there and none can do more than its grants say.
+
+    ``safehands_admin`` (``docker/store-roles.sh``) makes databases and roles: that is its task.
+    """
     rows = {str(row[0]): bool(row[1]) for row in connection.execute(text(_ROLES))}
     missing = [role for role in ROLES if role not in rows]
     mighty = sorted(role for role, more in rows.items() if more)
@@ -132,6 +150,13 @@ def _roles(connection: Connection) -> Finding:
     if mighty:
         return Finding("roles", "bad", "mighty", {"shown": ", ".join(mighty)})
     return Finding("roles", "ok", "ok", {"count": len(rows)})
+
+
+def _admin(connection: Connection) -> Finding:
+    """Judge the login by which a served store is set up: no superuser's, which sees every row."""
+    name, mighty = connection.execute(text(_ADMIN)).one()
+    shown: dict[str, str | int] = {"shown": str(name)}
+    return Finding("admin_login", "warn" if mighty else "ok", "mighty" if mighty else "ok", shown)
 
 
 def _row_security(connection: Connection) -> Finding:
@@ -174,8 +199,18 @@ def _problem(check: str, problem: SafehandsError) -> Finding:
 
 
 _ROLES = (
-    "SELECT rolname, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+    "SELECT rolname, rolsuper OR rolreplication OR rolbypassrls"
+    " OR (rolname <> 'safehands_admin' AND (rolcreaterole OR rolcreatedb))"
     " FROM pg_roles WHERE rolname LIKE 'safehands\\_%'"
+)
+_ADMIN = (
+    "SELECT rolname, rolsuper OR rolreplication OR rolbypassrls FROM pg_roles"
+    " WHERE rolname = session_user"
+)
+# The newest few and not all, since shards commit side by side: see purge.clock.
+_NEWEST_ENTRY = (
+    "SELECT max((body::jsonb ->> 'at')::timestamptz)"
+    " FROM (SELECT body FROM ledger_entry ORDER BY id DESC LIMIT 500) newest"
 )
 _OPEN_TABLES = (
     "SELECT DISTINCT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"

@@ -34,6 +34,6 @@ def examine(
     yield from private(settings)
     yield from database(settings, now)
     yield from kept_apart(settings)
-    yield log_files(settings, now.astimezone(SHANGHAI).date())
+    yield log_files(settings, environ, now.astimezone(SHANGHAI).date())
     yield from airflow(environ)
     yield ports(listening())

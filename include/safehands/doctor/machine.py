@@ -12,9 +12,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from safehands.doctor.finding import Finding
+from safehands.doctor.kernel import clock_sync, kernel_status
 from safehands.settings import PROJECT, Settings
 
-__all__ = ["machine"]
+__all__ = ["disk", "machine", "packages", "python", "time_zone"]
 
 _GIB = 1 << 30
 _FULL_BYTES, _LOW_BYTES = 1 * _GIB, 5 * _GIB
@@ -24,14 +25,16 @@ _CHINA = timedelta(hours=8)
 
 def machine(settings: Settings, now: datetime) -> Iterator[Finding]:
     """Yield what is true of the machine at ``now`` (aware)."""
-    yield _python(sys.version_info[:2])
+    yield python(sys.version_info[:2])
     yield packages(PROJECT / "requirements" / "lock.txt")
     yield time_zone(now)
+    yield from clock_sync(kernel_status())
     for place in _places(settings):
         yield disk(place, shutil.disk_usage(place).free)
 
 
-def _python(version: tuple[int, int]) -> Finding:
+def python(version: tuple[int, int]) -> Finding:
+    """Judge the version of Python by what the releases are tested with."""
     shown = f"{version[0]}.{version[1]}"
     fits = (3, 11) <= version < (3, 15)
     return Finding("python", "ok" if fits else "bad", "ok" if fits else "other", {"found": shown})
@@ -57,10 +60,10 @@ def _installed(name: str) -> str | None:
         return None
 
 
-def time_zone(now: datetime) -> Finding:
+def time_zone(now: datetime, name: str = "Asia/Shanghai") -> Finding:
     """Check that the machine knows Asia/Shanghai: business dates and months depend on it."""
     try:
-        offset = now.astimezone(ZoneInfo("Asia/Shanghai")).utcoffset()
+        offset = now.astimezone(ZoneInfo(name)).utcoffset()
     except ZoneInfoNotFoundError:
         offset = None
     good = offset == _CHINA

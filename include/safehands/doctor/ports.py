@@ -14,7 +14,7 @@ __all__ = ["Listener", "listeners", "ports"]
 Listener = tuple[str, int, str]
 """Address, port and what it is."""
 
-_OURS = ("airflow", "celery", "safehands", "postgres", "redis-server")
+_OURS = ("airflow", "celery", "safehands", "postgres", "redis-server", "valkey-server", "weed")
 
 
 def ports(found: Iterable[Listener]) -> Finding:
@@ -27,7 +27,7 @@ def ports(found: Iterable[Listener]) -> Finding:
 
 
 def listeners() -> Iterator[Listener]:
-    """Yield what listens on this machine and is Airflow, a worker, PostgreSQL or Redis.
+    """Yield what listens here and is Airflow, a worker, a database, a broker or SeaweedFS.
 
     An ordinary user sees processes of their own only: run it as root to see all.
     """
