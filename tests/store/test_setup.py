@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from safehands.errors import KeyProblem, SetupProblem
 from safehands.keys import FileProvider
+from safehands.settings import PROJECT
 from safehands.store import ROLES, Store, migrations, prepare_store
 
 NEWEST = ScriptDirectory(str(Path(migrations.__file__).parent)).get_current_head()
@@ -21,6 +22,14 @@ CATALOGUE = """
     WHERE relnamespace = 'public'::regnamespace
     UNION ALL SELECT 'role', rolname, rolcanlogin::text, rolsuper::text, rolbypassrls::text
     FROM pg_roles WHERE rolname LIKE 'safehands%' ORDER BY 1, 2
+"""
+KEYED_BY = """
+    SELECT c.relname, EXISTS (SELECT FROM pg_attribute o WHERE o.attrelid = c.oid
+        AND o.attname = 'controller_id' AND NOT o.attisdropped) AS owned, a.attname AS first
+    FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+    WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p')
+        AND NOT c.relispartition ORDER BY 1
 """
 
 
@@ -37,6 +46,22 @@ def test_a_second_preparation_changes_nothing(store: Store) -> None:
         assert connection.execute(text("SELECT count(*) FROM installation")).scalar_one() == 1
         version = connection.execute(text("SELECT version_num FROM alembic_version")).scalars()
         assert list(version) == [NEWEST]
+
+
+def test_the_plan_for_many_machines_knows_which_tables_are_not_keyed_by_owner(store: Store) -> None:
+    """docs/scale.md says what Citus would need: a primary key that begins with the owner."""
+    with store.admin().connect() as connection:
+        tables = [tuple(row) for row in connection.execute(text(KEYED_BY))]
+    page = (PROJECT / "docs" / "scale.md").read_text(encoding="utf-8").splitlines()
+    keyed = [name for name, owned, first in tables if owned and first == "controller_id"]
+    otherwise = [name for name, owned, first in tables if owned and first != "controller_id"]
+    ownerless = [name for name, owned, _ in tables if not owned]
+    assert len(otherwise) + len(ownerless) > 40
+    [line] = [one for one in page if one.startswith(f"- {len(otherwise)} tables have")]
+    assert set(otherwise) <= set(line.split("`"))
+    [line] = [one for one in page if one.startswith(f"- {len(ownerless)} tables have no owner")]
+    assert set(ownerless) <= set(line.split("`"))
+    assert any(f"`custody`, {len(keyed)} in all" in one for one in page)
 
 
 def test_no_role_of_ours_may_do_more_than_log_in(store: Store) -> None:
