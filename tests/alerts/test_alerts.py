@@ -277,7 +277,15 @@ def test_every_kind_has_its_sentences_and_what_to_do(inst: Installation) -> None
     for name, kind in load_alert_book(inst.settings.policy).kinds.items():
         for part in ("kind", "todo"):
             assert all(catalogue()[f"alerts.{part}.{name}"][lang] for lang in LANGUAGES)
-        assert (root / "docs" / kind.runbook).is_file()
+        page, anchor = kind.runbook.split("#")
+        lines = (root / "docs" / page).read_text(encoding="utf-8").splitlines()
+        # Sections of kinds stand below those of tasks, which are checked against the DAG.
+        assert anchor == name
+        [at] = [number for number, line in enumerate(lines) if line == f"#### {anchor}"]
+        heads = ("发生", "看", "做", "完")
+        assert all(
+            line.startswith(f"- {h}：") for h, line in zip(heads, lines[at + 2 :], strict=False)
+        )
 
 
 _REQUEST = (

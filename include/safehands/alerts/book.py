@@ -15,7 +15,7 @@ _Days = Annotated[int, Field(ge=0)]
 
 
 class Kind(Frozen):
-    """One kind of alert: how urgent, which page shows it, which file under ``docs/`` helps."""
+    """One kind of alert: how urgent, which page shows it, which section under ``docs/`` helps."""
 
     urgent: bool
     page: str

@@ -43,4 +43,4 @@ def failure(notice: Mapping[str, Any]) -> Found:
     }
     kind = "gate_failed" if code in _GATES else "task_failed"
     key = "/".join((dag, str(notice["night"]), str(notice["step"]), shard, str(code)))
-    return Found(kind, key, params, f"runbook/{runbook_of(dag)}.md")
+    return Found(kind, key, params, f"runbook/{runbook_of(dag)}.md#{params['step']}")

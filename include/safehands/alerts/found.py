@@ -16,7 +16,7 @@ class Found:
 
     ``key`` holds what makes it new (a night, a deadline, the day on which it began), so the same
     state found again is the same alert. ``params`` are counts, dates, ids of records and of staff.
-    ``runbook`` wins over the kind's.
+    ``runbook`` wins over the kind's: a failed task has a section of its own.
     """
 
     kind: str
