@@ -201,6 +201,12 @@ def test_workers_get_what_they_need_and_no_secret_in_clear() -> None:
     wanted = {name for name in compared if name.startswith("SAFEHANDS_")} - folders - tuned
     everywhere = {item["name"] for item in VALUES["env"]}
     assert wanted <= ours | everywhere
+    # Compose's object store has an authority of its own; the cluster's is a public one's.
+    aws = {n for n in compared if n.startswith("AWS_")} - {"AWS_CA_BUNDLE"}
+    assert len(aws) > 4
+    assert aws <= given.keys()
+    places = {"AWS_ENDPOINT_URL_S3", "AWS_SHARED_CREDENTIALS_FILE"}
+    assert {n: given[n]["value"] for n in aws - places} == {n: compared[n] for n in aws - places}
     [preparing] = [c for c in VALUES["workers"]["extraInitContainers"] if "env" in c]
     for name in ("SAFEHANDS_HOME", "SAFEHANDS_POLICY"):
         [value] = [item["value"] for item in VALUES["env"] if item["name"] == name]
