@@ -82,8 +82,9 @@ if [ ! -s "$secrets/objects_cert" ]; then
     openssl req -newkey rsa:3072 -nodes -subj "/CN=objects" \
         -keyout "$draft/key" -out "$draft/request" 2> /dev/null
     printf 'subjectAltName=DNS:objects,DNS:localhost,IP:127.0.0.1\n' > "$draft/names"
+    # Without a name of its own the serial number's file would be /tmp/tmp.srl, which may be another's.
     openssl x509 -req -days 3650 -in "$draft/request" -CA "$draft/ca" -CAkey "$draft/ca.key" \
-        -CAcreateserial -extfile "$draft/names" -out "$draft/cert" 2> /dev/null
+        -CAserial "$draft/serial" -CAcreateserial -extfile "$draft/names" -out "$draft/cert" 2> /dev/null
     keep objects_ca < "$draft/ca"
     keep objects_key < "$draft/key"
     keep objects_cert < "$draft/cert"

@@ -235,8 +235,11 @@ def test_prepare_makes_whatever_is_mounted_wherever_it_lies(tmp_path: Path) -> N
         (project / "docker").mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / "docker" / name, project / "docker" / name)
     shutil.copytree(PROJECT / "include" / "policy", project / "include" / "policy")
+    drafts = tmp_path / "drafts"
+    drafts.mkdir()
     chosen = {"SAFEHANDS_DATA": str(elsewhere), "SAFEHANDS_KEYS_SECOND": "./third"}
-    assert prepared(project, **chosen).returncode == 0
+    assert prepared(project, TMPDIR=str(drafts), **chosen).returncode == 0
+    assert list(drafts.iterdir()) == []
     # What docker compose reads afterwards, in a shell that knows nothing of the choice.
     dotenv = (project / ".env").read_text(encoding="utf-8")
     variables = dict(line.split("=", 1) for line in dotenv.splitlines())
