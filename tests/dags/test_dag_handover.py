@@ -9,7 +9,8 @@ from uuid import UUID
 
 import pytest
 from answering import NOBODY, answering
-from runs import landing, metadata, result, run_dag, states
+from runs import metadata, result, run_dag, states
+from selling import CLOSING, PHONES, PROOF, TODAY, form, furnish, lay_out
 from sqlalchemy import text
 
 from safehands.handover.approvals import decisions
@@ -17,70 +18,26 @@ from safehands.handover.pages import folder_of
 from safehands.handover.state import load
 from safehands.installation import Installation, open_installation
 from safehands.keys import age
-from safehands.night import SHANGHAI
-from safehands.play.office import assess_for, equip, tell_terms
-from safehands.stations import load_register
+from safehands.play.office import assess_for
 
-PHONES = [f"139000084{n:02d}" for n in range(6)]
 APPROVE, REFUSE, WITHDRAW, LATER = (
     "批准 · Approve",
     "拒绝 · Refuse",
     "撤回先前的批准 · Withdraw",
     "暂不答复 · Not now",
 )
-TODAY = datetime.now(UTC).astimezone(SHANGHAI).date()
-CLOSING = TODAY + timedelta(days=20)
-PROOF = "ab" * 32
-STATIONS = """controllers:
-- code: selling
-  name: 卖方驿站有限公司
-  kind: company
-  contact: 柜台
-  record_sets: {parcels: {role: handler}, customers: {role: handler}, preferences: {role: handler}}
-  stations: [{code: H1, name: 卖方驿站, folder: H1}]
-- code: buying
-  name: 买方驿站有限公司
-  kind: company
-  contact: 柜台
-  record_sets: {parcels: {role: handler}, customers: {role: handler}, preferences: {role: handler}}
-  stations: [{code: H2, name: 买方驿站, folder: H2}]
-"""
 
 
 @pytest.fixture(scope="module")
 def inst(airflow: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A seller with six people, and everything that the gate asks of the office."""
-    folder = landing(tmp_path_factory.mktemp("deal"), "H1", PHONES, 840000)
-    (folder / "H2").mkdir()
-    (folder / "stations.yaml").write_text(STATIONS, encoding="utf-8")
+    folder = lay_out(tmp_path_factory.mktemp("deal"))
     conf = {"business_date": TODAY.isoformat(), "landing": str(folder)}
     assert run_dag("nightly_governance", conf).state == "success"
     made = open_installation(airflow.settings, lambda: datetime.now(UTC))
-    equip(made, "selling", airflow.settings.home / "papers", TODAY - timedelta(days=1))
-    [seller, _] = load_register(folder, ("parcels", "customers", "preferences")).controllers
-    tell_terms(made, seller, TODAY - timedelta(days=1), made.clock())
+    furnish(made, folder, airflow.settings.home / "papers")
     yield made
     made.close()
-
-
-def form(**changes: Any) -> dict[str, Any]:
-    return {
-        "stations": ["H1"],
-        "seller": "selling",
-        "buyer": "buying",
-        "buyer_name": "买方驿站有限公司",
-        "buyer_contact": "0755-0000000",
-        "transfer_mode": "statutory_succession",
-        "proof": "merger_registration",
-        "proof_digest": PROOF,
-        "effective_on": CLOSING.isoformat(),
-        "agreement": PROOF,
-        "agreement_terms": ["purpose", "method", "scope", "term", "measures", "duties"],
-        "seller_approver": "wang.li",
-        "buyer_approver": "chen.fang",
-        "dry_run": False,
-        **changes,
-    }
 
 
 def answer(chosen: str, who: str) -> dict[str, Any]:
