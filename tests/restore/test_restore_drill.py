@@ -12,11 +12,14 @@ from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
+from threading import Timer
 from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.engine import make_url
 
 from nights import BUSINESS_DATE, NOW
 from safehands import journal, pipeline
@@ -28,6 +31,7 @@ from safehands.ledger import load_document, verify_document
 from safehands.restore import Drill, drill, last_drill, prove
 from safehands.restore.scratch import scratch
 from safehands.rotation import rotate_data
+from safehands.store import Store
 from safehands.store.digest import store_digest
 from safehands.store.register import owners
 
@@ -140,6 +144,29 @@ def test_what_a_killed_proof_left_is_dropped(backed_up: Installation, cluster: A
         psycopg.connect(**cluster.server.conninfo(f"{name}_proof")).close()
     assert target.url != backed_up.store.url
     assert databases(cluster) == before
+
+
+def test_one_who_may_only_make_databases_drops_it_when_others_have_left(
+    store: Store, cluster: Any
+) -> None:
+    """As in production: no superuser, who may not end the sessions of other roles."""
+    word, before = token_hex(16), databases(cluster)
+    with psycopg.connect(**cluster.server.conninfo("postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE sh_maker LOGIN CREATEDB PASSWORD '{word}'".encode())
+        connection.execute(f"CREATE ROLE sh_guest LOGIN PASSWORD '{word}'".encode())
+        maker = make_url(store.url).set(username="sh_maker", password=word)
+        mine = Store(maker.render_as_string(hide_password=False), store.provider)
+        try:
+            with scratch(mine, "proof") as target:
+                link = cluster.server.conninfo(make_url(target.url).database)
+                name = link["dbname"]
+                connection.execute(f"CREATE DATABASE {name} OWNER sh_maker".encode())
+                guest = psycopg.connect(**{**link, "user": "sh_guest", "password": word})
+                Timer(0.5, guest.close).start()
+            assert databases(cluster) == before
+        finally:
+            mine.close()
+            connection.execute(b"DROP ROLE sh_maker, sh_guest")
 
 
 def test_a_drill_restores_two_generations_and_certifies(backed_up: Installation) -> None:

@@ -7,10 +7,14 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 
 from safehands.store import Store
 
 __all__ = ["scratch"]
+
+_IN_USE = "55006"
+"""SQLSTATE ``object_in_use``: somebody is still connected."""
 
 
 @contextmanager
@@ -51,5 +55,16 @@ def _alone(connection: Connection, database: str) -> Iterator[None]:
 
 
 def _drop(connection: Connection, engine: Engine, database: str) -> None:
+    """Drop the database, whoever is still in it.
+
+    Not by force at first: the server waits five seconds for sessions that are ending. Force ends
+    those of other roles, which a login that may only make databases is refused.
+    """
     quoted = engine.dialect.identifier_preparer.quote_identifier(database)
-    connection.execute(text(f"DROP DATABASE IF EXISTS {quoted} WITH (FORCE)"))
+    drop = f"DROP DATABASE IF EXISTS {quoted}"
+    try:
+        connection.execute(text(drop))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) != _IN_USE:
+            raise
+        connection.execute(text(f"{drop} WITH (FORCE)"))
