@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from safehands.dashboards import PAGES
 from safehands.handover.request import HandoverRequest
@@ -150,6 +151,53 @@ def test_every_task_leads_to_the_page_that_shows_its_result(bag: Any, name: str)
         if task.task_id != "ask":
             assert {link.page for link in links} <= {page.name for page in PAGES}
             assert all(bilingual(link.name) for link in links)
+
+
+POOL = "safehands_store"
+# Steps of a shard that read and judge: they run on as many workers as there are.
+UNBOUND = {"ingest", "validate", "minimise"}
+
+
+def test_shards_that_are_written_to_the_store_wait_for_a_slot(bag: Any) -> None:
+    shards = {
+        (name, task.task_id): task.pool
+        for name, dag in bag.dags.items()
+        for task in dag.tasks
+        if task.task_id.startswith("shard.") or task.task_id == "rekey"
+    }
+    reading = {("nightly_governance", f"shard.{step}") for step in UNBOUND}
+    assert shards == {
+        **dict.fromkeys(reading, "default_pool"),
+        ("nightly_governance", "shard.pseudonymise"): POOL,
+        ("handover_transfer", "rekey"): POOL,
+    }
+
+
+def test_the_pool_that_dags_name_is_made_and_what_somebody_changed_stays(
+    airflow: Any, bag: Any
+) -> None:
+    from safehands_airflow.metadata import POOLS, prepare_metadata
+
+    named = {task.pool for dag in bag.dags.values() for task in dag.tasks} - {"default_pool"}
+    wanted = {name: slots for name, (slots, _) in POOLS.items()}
+    assert named == set(wanted) == {POOL}
+    scale = (DAGS.parent / "docs" / "scale.md").read_text(encoding="utf-8")
+    assert f"pool `{POOL}` ({wanted[POOL]} slots)" in scale
+    engine = create_engine(airflow.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    with engine.connect() as connection:
+        own = connection.execution_options(isolation_level="AUTOCOMMIT")
+        assert own.execute(text(_SLOTS)).scalar_one() == wanted[POOL]
+        own.execute(text(_CHANGE), {"slots": wanted[POOL] + 3})
+        try:
+            prepare_metadata()
+            assert own.execute(text(_SLOTS)).scalar_one() == wanted[POOL] + 3
+        finally:
+            own.execute(text(_CHANGE), {"slots": wanted[POOL]})
+    engine.dispose()
+
+
+_SLOTS = f"SELECT slots FROM slot_pool WHERE pool = '{POOL}'"
+_CHANGE = f"UPDATE slot_pool SET slots = :slots WHERE pool = '{POOL}'"
 
 
 def bilingual(words: str) -> bool:
