@@ -38,6 +38,14 @@ ROOT = Path(__file__).resolve().parents[1]
 TEMPLATE = "sh_template"
 
 
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Tell what tests recorded as ``told``, also of those that passed in another process."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for line in [told for name, told in report.user_properties if name == "told"]:
+                terminalreporter.write_line(str(line))
+
+
 class Served:
     """A PostgreSQL that somebody else runs, seen like ``embedded.Server``."""
 

@@ -17,11 +17,13 @@ __all__ = ["Followed", "asked", "follow"]
 
 _LOOK_SECONDS, _ATTEMPTS = 0.25, 10
 _FINAL = ("success", "failed")
+# A task that has nothing to do is skipped.
+_DONE = ("success", "skipped")
 
 
 @dataclass
 class Followed:
-    """How a run went. ``recovered``: seconds from the kill in a step to that task's success."""
+    """How a run went. ``recovered``: seconds from the kill in a step to that task's end."""
 
     state: str = ""
     seconds: float = 0.0
@@ -85,9 +87,7 @@ def follow(
         assert found.seconds < seconds, f"{found.told()}\n{_open(found.instances)}"
         time.sleep(_LOOK_SECONDS)
     assert not wanted, f"nobody was killed in {wanted}"
-    found.failed = [
-        t["task_id"] for t in found.instances if t["state"] not in ("success", "skipped")
-    ]
+    found.failed = [t["task_id"] for t in found.instances if t["state"] not in _DONE]
     for one in found.instances:
         found.tasks[one["task_id"]] = found.tasks.get(one["task_id"], 0) + 1
     return found
@@ -109,9 +109,9 @@ def _note(found: Followed, kills: dict[str, _Kill], step: str, one: dict[str, An
         return
     if one["try_number"] <= kill.attempt or step in found.recovered:
         return
-    if one["state"] in ("running", "success"):
+    if one["state"] in ("running", *_DONE):
         found.noticed.setdefault(step, time.monotonic() - kill.at)
-    if one["state"] == "success":
+    if one["state"] in _DONE:
         found.recovered[step] = time.monotonic() - kill.at
 
 
@@ -119,5 +119,5 @@ def _open(instances: list[dict[str, Any]]) -> str:
     return "\n".join(
         f"{one['task_id']}[{one['map_index']}] try {one['try_number']}: {one['state']}"
         for one in instances
-        if one["state"] not in ("success", "skipped")
+        if one["state"] not in _DONE
     )

@@ -16,9 +16,10 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +34,26 @@ from nights import BUSINESS_DATE
 from safehands import embedded, journal
 from safehands.installation import database_url, key_sources
 from safehands.keys.choose import choose
+from safehands.restore.drill import last_drill
 from safehands.settings import Settings
 from safehands.store import Store
 from safehands.store.digest import store_digest
+from safehands_airflow.metadata import POOLS
 
 DAG, EXPORTS = "nightly_governance", "exports"
 SHARD_STEPS = ("ingest", "validate", "minimise", "pseudonymise")
-ALL = ("plan", *SHARD_STEPS, "purge", "backup", "report", "verdict", "close")
+# ``prove`` finds nothing to prove on this night; killed, it has to find that once more.
+ALL = ("plan", *SHARD_STEPS, "purge", "backup", "prove", "report", "verdict", "close")
 SCALE = os.environ.get("SAFEHANDS_SCALE", "pseudonymise,backup")
 KILLED = ALL if SCALE == "1" else tuple(SCALE.split(","))
 STATIONS, PARCELS, PEOPLE = 8, 40_000, 4_000
 DAY: date = BUSINESS_DATE
 
 ABSENT = missing()
+# In CI the night is not skipped: what is missing there fails it.
 pytestmark = pytest.mark.skipif(
-    bool(ABSENT), reason=f"served services are missing here: {', '.join(ABSENT)}"
+    bool(ABSENT) and not os.environ.get("CI"),
+    reason=f"served services are missing here: {', '.join(ABSENT)}",
 )
 
 
@@ -67,6 +73,7 @@ class Night:
 
 @pytest.fixture(scope="module")
 def night() -> Iterator[Night]:
+    assert not ABSENT, f"install them, or unset CI: {', '.join(ABSENT)}"
     folder = Path(tempfile.mkdtemp(prefix="sh-scale-"))
     stack = Stack(folder, {"SAFEHANDS_SHARD_MEGABYTES": "1"})
     try:
@@ -79,7 +86,6 @@ def night() -> Iterator[Night]:
         stack.await_dag(DAG)
         conf = {"business_date": DAY.isoformat(), "landing": f"s3://{EXPORTS}"}
         followed = follow(stack, DAG, conf, KILLED, seconds=900 + 120 * len(KILLED))
-        sys.stderr.write(f"\n{followed.told()}\n")
         yield Night(stack, landing, followed)
     finally:
         stack.close()
@@ -195,7 +201,21 @@ def _record(store: Store) -> Record:
     return Record(sorted(digest for digest, _ in batches), dict(events), dict(counted))
 
 
-def test_killed_workers_are_made_up_for_within_a_minute(night: Night) -> None:
+def test_no_more_tasks_write_to_the_store_than_its_pool_has_slots(night: Night) -> None:
+    [(pool, (slots, _))] = POOLS.items()
+    writing = [one for one in night.followed.instances if one["pool"] == pool]
+    assert {one["task_id"] for one in writing} == {"shard.pseudonymise"}
+    began = [(one["start_date"], 1) for one in writing]
+    ended = [(one["end_date"], -1) for one in writing]
+    at_once = list(accumulate(change for _, change in sorted(began + ended)))
+    assert len(writing) == STATIONS
+    assert max(at_once) <= slots
+
+
+def test_killed_workers_are_made_up_for_within_a_minute(
+    night: Night, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("told", night.followed.told())
     assert set(night.followed.recovered) == set(KILLED)
     assert max(night.followed.noticed.values()) < 60
 
@@ -230,3 +250,29 @@ def test_pages_read_evidence_on_a_server_that_holds_no_key(night: Night) -> None
     assert "nightly" in page or DAY.isoformat() in page
     status, page = night.stack.page("/safehands/requests")
     assert status == 503
+
+
+def test_what_was_backed_up_to_the_object_store_is_restored(night: Night, alone: Store) -> None:
+    """The weekly drill, as a worker does it: every byte read, restored beside the store, compared.
+
+    Last, because it adds to the ledger.
+    """
+    words = ("backup", "drill", "--date", DAY.isoformat(), "--json")
+    done = subprocess.run(
+        [Path(sys.executable).parent / "safehands", *words],
+        env=night.stack.environ("worker"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    body = json.loads(done.stdout)
+    store = night.store()
+    assert body["newest"]["store_digest"] == store_digest(store) == store_digest(alone)
+    assert body["newest"]["people"] > 0
+    with store.begin("safehands_auditor") as connection:
+        kept = last_drill(connection)
+    assert kept is not None
+    assert kept["passed"]
+    certificates = night.stack.folder / "data" / "home" / "reports" / "certificates"
+    assert len(list(certificates.glob("restore-drill-*.json"))) == 1
