@@ -38,41 +38,93 @@ HEADER = (
     "运单号,快递公司,收件人,收件人手机号,收件地址,取件码,库位,状态,重量(kg),入库时间,取件时间,备注"
 )
 
+SETS = {name: {"role": "handler"} for name in ("parcels", "customers", "preferences")}
+OWNERS = {"owner": ("卖方驿站有限公司", "shop"), "buying": ("买方驿站有限公司", "other")}
+REGISTER = {
+    "controllers": [
+        {
+            "code": code,
+            "name": name,
+            "kind": "company",
+            "contact": "柜台",
+            "record_sets": SETS,
+            "stations": [{"code": station, "name": station, "folder": station}],
+        }
+        for code, (name, station) in OWNERS.items()
+    ]
+}
+HANDOVER = {
+    "version": 1,
+    "stations": ["shop"],
+    "seller": "owner",
+    "buyer": "buying",
+    "buyer_name": "买方驿站有限公司",
+    "buyer_contact": "0755-0000000",
+    "transfer_mode": "statutory_succession",
+    "proof": "merger_registration",
+    "proof_digest": "ab" * 32,
+    "effective_on": "2026-12-31",
+    "agreement": "ab" * 32,
+    "agreement_terms": ["purpose", "method", "scope", "term", "measures", "duties"],
+    "seller_approver": "wang.li",
+    "buyer_approver": "chen.fang",
+    "dry_run": False,
+}
+
 
 def land(folder: Path) -> None:
-    """Write one station's export of forty parcels of ten made-up people."""
+    """Write one station's export of forty parcels of ten made-up people; one number is none."""
     lines = [HEADER]
     for i in range(40):
         day = 1 + i % 22
         taken = f"2026-11-{day:02d} 18:00:00" if i % 8 else ""
         state = "已取件" if taken else "待取件"
         lines.append(
-            f"SF{i:013d},顺丰,测试{'甲乙丙丁戊己庚辛壬癸'[i % 10]},1380000{i % 10:04d},"
+            f"SF{i:013d},顺丰,测试{'甲乙丙丁戊己庚辛壬癸'[i % 10]},"
+            f"{'1' if i == 39 else f'1380000{i % 10:04d}'},"
             f"广东省深圳市南山区试验路{i % 10}号,1-2-{i:04d},A-01,{state},1.2,"
             f"2026-11-{day:02d} 10:00:00,{taken},"
         )
-    folder.mkdir(parents=True)
-    (folder / "ledger.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for _, station in OWNERS.values():
+        (folder / station).mkdir(parents=True)
+    (folder / "stations.yaml").write_text(json.dumps(REGISTER), encoding="utf-8")
+    (folder / "shop" / "ledger.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def run(home: Path, *words: str) -> None:
-    """Run one command of this release on the store."""
+def run(home: Path, *words: str, typed: str = "") -> None:
+    """Run one command of this release on the store; ``typed`` is what it asks for."""
     environment = {"SAFEHANDS_HOME": str(home), "SAFEHANDS_WORKERS": "1"}
-    done = CliRunner().invoke(command("en"), [*words, "--date", DAY.isoformat()], env=environment)
+    told = [*words, "--date", DAY.isoformat()]
+    done = CliRunner().invoke(command("en"), told, env=environment, input=typed)
     if done.exit_code:
         raise SystemExit(f"{words[0]}: {done.output} {done.exception}")
+
+
+def live(home: Path, folder: Path) -> None:
+    """Let happen what a store has seen after a while, each once, and the night after it."""
+    owner = ("--owner", "owner", "--by", "wang.li")
+    run(home, "complaint", "receive", *owner, "--topic", "information", "--channel", "phone")
+    run(home, "notice", "publish", *owner)
+    consent = ("--kind", "granted", "--purpose", "marketing", "--channel", "counter")
+    consent += ("--evidence", "form-1")
+    run(home, "consent", "record", *owner, "--phone", *consent, typed="13800000001\n")
+    request = folder / "request.yaml"
+    request.write_text(json.dumps(HANDOVER), encoding="utf-8")
+    run(home, "handover", "plan", str(request), "--by", "wang.li")
+    erased = ("--owner", "owner", "--phone-file", "-", "--reason", "withdrawn")
+    run(home, "erase", "run", *erased, typed="13800000002\n")
+    run(home, "nightly")
 
 
 def main() -> None:
     """Make the store and write the archive."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
-        land(home / "landing" / "shop")
+        land(home / "landing")
         home.chmod(0o700)
         run(home, "nightly")
         run(home, "nightly")
-        owner = ("--owner", "owner", "--by", "wang.li")
-        run(home, "complaint", "receive", *owner, "--topic", "information", "--channel", "phone")
+        live(home, Path(folder))
         settings = Settings.read({}, home=str(home))
         inst = open_installation(settings, lambda: NOW)
         expected, revision = status(inst), schema_revision(inst.store)
