@@ -24,7 +24,7 @@ from safehands.handover.pages import folder_of
 from safehands.handover.plan import assess, gate, measure, plan
 from safehands.handover.planpage import plan_page
 from safehands.handover.report import external, write_report
-from safehands.handover.state import PATHS, Mode, load
+from safehands.handover.state import PATHS, Mode, load, note
 from safehands.handover.status import status
 from safehands.handover.tick import tick
 from safehands.play.office import assess_for, equip
@@ -322,7 +322,25 @@ def test_the_report_verifies_offline_and_outsiders_see_no_small_number(deal: Dea
     shown = external(made)["identity"]["subject"]
     assert shown["held"] == 0
     assert set(shown["classes"].values()) == {"<10"}
+    # Why somebody stays and until when is told by sums; outsiders get no day and no small sum.
+    until = (NOW + 30 * DAY).date().isoformat()
+    assert made["kept"] == [
+        {"class": "kept_by_law", "reason": "dispute", "until": until, "people": 1},
+        {"class": "restricted", "reason": "request", "until": None, "people": 1},
+    ]
+    outside = external(made)
+    assert {one["people"] for one in outside["kept"]} == {"<10"}
+    # One person's event, its minute and the hash of what can be guessed stay inside.
+    with deal.inst.store.begin(controller=asked.seller.id) as connection:
+        note(connection, asked.id, "forwarded", "1", {"kind": "access"}, NOW)
+    made = write_report(deal.inst, asked.id, NOW)
+    line = external(made)["timeline"]
+    assert [one["key"] for one in line] == ["assessed", "noticed"]
+    assert {len(one["at"]) for one in line} == {10}
+    assert [one["key"] for one in line if "sha256" in one] == ["assessed"]
+    assert "forwarded" in {one["kind"] for one in made["timeline"]}
     page = (folder_of(deal.inst, asked.id) / "report.html").read_text("utf-8")
+    assert until in page
     assert not any(phone in page for phone in PHONES.values())
 
 

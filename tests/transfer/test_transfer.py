@@ -48,7 +48,13 @@ def test_what_moves_is_at_the_buyer_and_nowhere_else(deal: Deal) -> None:
     assert [slip["waybill"] for slip in slips] == ["WAIT-1", "WAIT-2"]
     deal.accept()
     told = deal.reconcile()
-    assert told["held"] == {"subject": 6, "parcel": 24, "custody": 2, "preference": 6}
+    assert told["held"] == {
+        "subject": 6,
+        "parcel": 24,
+        "parcel_held": 0,
+        "custody": 2,
+        "preference": 6,
+    }
     assert told["classes"]["parcel"] == {
         "transferred": 9,
         "refused": 2,

@@ -82,6 +82,9 @@ def test_held_is_the_sum_of_the_classes_and_each_row_is_in_one_place(
     assert cut["erased"] + sum(after["subject"].values()) == len(people)
     assert not set(after["parcel"]) - kept
     assert not after["custody"].get("transferred")
+    # What law keeps is stored only from now on, and is counted there to the row.
+    before = told["classes"]["parcel"].get("kept_by_law", 0)
+    assert after["parcel_held"] == ({"kept_by_law": before} if before else {})
 
 
 def _load(world: World, people: list[Person], loose: int) -> None:

@@ -1,13 +1,14 @@
 """The report of a hand-over: identity per table to the row, timeline, digests; and for outsiders.
 
 Written from the store's events alone, so that it can be written again in three years. The external
-edition shows no count between one and nine: nobody is singled out by it.
+edition shows no count between one and nine, and of what happened only the states by day: nobody is
+singled out by it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -20,8 +21,11 @@ from safehands.handover.pages import folder_of, keep, page
 from safehands.handover.reported import (
     answers_of,
     approvals_of,
+    carries_digest,
     digests_of,
     figures_of,
+    identity_of,
+    kept_of,
     notices_of,
 )
 from safehands.handover.state import events
@@ -39,15 +43,14 @@ LEAST = 10
 def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, Any]:
     """Return the report as JSON.
 
-    The identity is the one that was last fixed (reconciled, cut over, answered), or of now before
-    that. In a share deal everything stays where it is.
+    The identity is the newest that a step has fixed, or of now when none has or a delta came since.
+    In a share deal everything stays where it is.
     """
     handover, asked = known(inst, handover_id)
     with inst.store.begin() as connection:
         happened = events(connection, handover_id)
-    tables = _fixed(happened)
+    tables, day = identity_of(happened), now.astimezone(SHANGHAI).date()
     if tables is None:
-        day = now.astimezone(SHANGHAI).date()
         with people(inst, asked) as connection:
             tables = counts(connection, scope_of(asked, inst, day))
     if handover.mode == "share_deal":
@@ -57,6 +60,7 @@ def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, An
     with inst.store.begin(controller=asked.seller.id) as connection:
         answers = answers_of(connection, handover_id)
         figures = figures_of(connection, handover_id)
+        kept = kept_of(connection, handover_id, day)
     return {
         "notices": notices_of(passed),
         "answers": answers,
@@ -72,36 +76,26 @@ def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, An
         "identity": {
             table: {"held": sum(one.values()), "classes": one} for table, one in tables.items()
         },
+        "kept": kept,
         "timeline": [
             {
                 "at": one["at"].astimezone(SHANGHAI).isoformat(timespec="seconds"),
                 "kind": one["kind"],
                 "key": one["key"],
                 "sha256": hashlib.sha256(canonical_json(one["facts"])).hexdigest(),
+                "digest": carries_digest(one),
             }
             for one in happened
         ],
     }
 
 
-def _fixed(happened: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]] | None:
-    """Return the newest identity that a step has fixed: at reconciliation, cut-over or answers."""
-    passed = {one["key"]: one["facts"] for one in happened if one["kind"] == "state"}
-    for key, name in (
-        ("reconciled", "classes"),
-        ("cut_over", "held_before"),
-        ("answered", "tables"),
-    ):
-        found: dict[str, dict[str, int]] | None = passed.get(key, {}).get(name)
-        if found:
-            return found
-    return None
-
-
 def external(made: Mapping[str, Any]) -> dict[str, Any]:
     """Return the edition for outsiders: small counts as a bound, sums rounded down to tens.
 
-    Nobody's staff id is in it, and no figure that could be a single person's.
+    Nobody's staff id is in it, and no figure that could be a single person's. Of what happened it
+    has the states by day: a request that was passed on or a parcel in a delta is one person's, and
+    so is the hash of facts that somebody could guess.
     """
     notices = {
         name: _rough(value) if isinstance(value, int) else value
@@ -122,7 +116,18 @@ def external(made: Mapping[str, Any]) -> dict[str, Any]:
             }
             for table, one in made["identity"].items()
         },
+        "kept": [
+            {"class": one["class"], "reason": one["reason"], "people": _rough(one["people"])}
+            for one in made["kept"]
+        ],
+        "timeline": [_by_day(one) for one in made["timeline"] if one["kind"] == "state"],
     }
+
+
+def _by_day(one: Mapping[str, Any]) -> dict[str, str]:
+    """Return a state with its day; its hash only where the facts can't be guessed."""
+    shown = {"at": one["at"][:10], "kind": one["kind"], "key": one["key"]}
+    return {**shown, "sha256": one["sha256"]} if one["digest"] else shown
 
 
 def _rough(number: int) -> int | str:
@@ -140,6 +145,7 @@ def write_report(inst: Installation, handover_id: UUID, now: datetime) -> dict[s
     made = report(inst, handover_id, now)
     folder, head = folder_of(inst, handover_id), {"handover": str(handover_id)}
     editions = {"report": made, "report-external": external(made)}
+    reasons = _reasons(inst)
     with inst.store.begin() as connection:
         for name, body in editions.items():
             digest = body_digest("handover_report", body)
@@ -149,11 +155,17 @@ def write_report(inst: Installation, handover_id: UUID, now: datetime) -> dict[s
     journal.sequence(inst.store, now)
     for name, body in editions.items():
         keep_certificate(folder / f"{name}.json", certificate(inst.store, "handover_report", body))
-        keep(folder / f"{name}.html", _page(body))
+        keep(folder / f"{name}.html", _page(body, reasons))
     return made
 
 
-def _page(made: Mapping[str, Any]) -> bytes:
+def _reasons(inst: Installation) -> dict[str, Any]:
+    """Return policy's words for why something is kept."""
+    policy = inst.policy
+    return {**{k: one.label for k, one in policy.restrictions.items()}, **policy.holds.reasons}
+
+
+def _page(made: Mapping[str, Any], reasons: Mapping[str, Any]) -> bytes:
     parts: dict[str, list[dict[str, Any]]] = {}
     for lang in LANGUAGES:
         identity = [
@@ -178,13 +190,34 @@ def _page(made: Mapping[str, Any]) -> bytes:
         timeline = {
             "title": say("handover.report.timeline", lang),
             "rows": [
-                [one["at"], _named(one["kind"], one["key"], lang), one["sha256"][:16]]
+                [one["at"], _named(one["kind"], one["key"], lang), one.get("sha256", "")[:16]]
                 for one in made["timeline"]
             ],
         }
         lane = {"text": say(f"handover.mode.{made['mode']}", lang)}
-        parts[lang] = [lane, *identity, *_around(made, lang), timeline]
+        kept = _kept(made, reasons, lang)
+        parts[lang] = [lane, *identity, *kept, *_around(made, lang), timeline]
     return page("handover.page.report", parts, stations=", ".join(made["stations"]))
+
+
+def _kept(made: Mapping[str, Any], reasons: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
+    """Return why and until when people are kept; nothing where nobody is."""
+    rows = [
+        [
+            say(f"handover.class.{one['class']}", lang),
+            _why(one["reason"], reasons, lang),
+            *([one["until"] or "–"] if "until" in one else []),
+            one["people"],
+        ]
+        for one in made["kept"]
+    ]
+    return [{"title": say("handover.report.kept", lang), "rows": rows}] if rows else []
+
+
+def _why(reason: str, reasons: Mapping[str, Any], lang: str) -> str:
+    if reason in reasons:
+        return str(getattr(reasons[reason], lang))
+    return say(f"handover.kept.{reason}", lang)
 
 
 def _around(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 A row of nobody known (masked or virtual number) counts as ``unreachable``, in a closure as
 ``expired``. A parcel that waits at the counter counts as ``transferred`` unless its person refused,
 or it is entrusted, restricted or held: without its person where that one does not move. Where the
-owner's parcels are entrusted, none of them moves, whoever of the people does.
+owner's parcels are entrusted, none of them moves, whoever of the people does. Stored parcels stay,
+whoever moves: as ``restricted`` with their person, else as ``kept_by_law``.
 """
 
 from __future__ import annotations
@@ -113,6 +114,12 @@ _BY_CLASS = {
         " AND c.arrived_at = p.arrived_at"
         " WHERE p.station_id = ANY(:stations) GROUP BY 1"
     ),
+    "parcel_held": (
+        "SELECT CASE WHEN h.class = 'restricted' THEN 'restricted' ELSE 'kept_by_law' END,"
+        " sum(t.parcels) FROM stored_at(:stations) t"
+        " LEFT JOIN handover_subject h ON h.handover_id = :id AND h.subject_id = t.subject_id"
+        " GROUP BY 1"
+    ),
     "custody": (
         f"SELECT {_SLIP}, count(*) FROM {_SLIPS}{_LISTED.format('c')}"
         " WHERE p.station_id = ANY(:stations) GROUP BY 1"
@@ -125,6 +132,7 @@ _BY_CLASS = {
 _WHOLE = {
     "subject": f"SELECT count(*) FROM subject s WHERE {_OF.format('s.subject_id')}",
     "parcel": "SELECT count(*) FROM parcel WHERE station_id = ANY(:stations)",
+    "parcel_held": "SELECT coalesce(sum(parcels), 0) FROM stored_at(:stations)",
     "custody": (
         "SELECT count(*) FROM custody WHERE (waybill, arrived_at) IN"
         " (SELECT waybill, arrived_at FROM parcel WHERE station_id = ANY(:stations))"
