@@ -19,6 +19,8 @@ from safehands.handover.state import load
 from safehands.installation import Installation, open_installation
 from safehands.keys import age
 from safehands.play.office import assess_for
+from safehands.store.register import owners
+from safehands.transfer.papers import bring
 
 APPROVE, REFUSE, WITHDRAW, LATER = (
     "批准 · Approve",
@@ -140,7 +142,10 @@ def test_only_the_named_people_approve_and_no_rule_is_approved_away(
     assert "PIA-01" in somebody.asked[0]["body"]
     assert not any(phone in metadata(airflow) for phone in PHONES)
 
+    assert "NOT-02" in somebody.asked[0]["body"]
     assess_for(inst, "selling", "handover", str(told), TODAY - timedelta(days=1))
+    seller = owners(inst.store)["selling"]
+    bring(inst.store, seller, told, "poster_hung", PROOF, TODAY, "wang.li", inst.clock())
     run, _ = approval(told)
     assert states(run)["conclude"] == "success"
     assert result(run, "conclude")["approved"] is True

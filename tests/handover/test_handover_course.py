@@ -24,10 +24,13 @@ from safehands.handover.pages import folder_of
 from safehands.handover.plan import assess, gate, measure, plan
 from safehands.handover.planpage import plan_page
 from safehands.handover.report import external, write_report
+from safehands.handover.reported import figures_of
 from safehands.handover.state import PATHS, Mode, load, note
 from safehands.handover.status import status
 from safehands.handover.tick import tick
+from safehands.messages import say
 from safehands.play.office import assess_for, equip
+from safehands.transfer.papers import bring
 from safehands.verification import verifier_from, verify_file
 
 DAY = timedelta(days=1)
@@ -62,9 +65,16 @@ def sheet(path: Path, rows: list[tuple[str, str]]) -> Path:
     return path
 
 
+def hang(deal: Deal, asked: Asked) -> None:
+    bring(
+        deal.inst.store, asked.seller, asked.id, "poster_hung", PROOF, BUSINESS_DATE, "wang.li", NOW
+    )
+
+
 def prepared(deal: Deal, asked: Asked, day: Any = LATER) -> None:
     """Bring what the gate asks for, each piece on its own way: nothing of it is stubbed."""
     before = day - DAY
+    hang(deal, asked)
     equip(deal.inst, "A", deal.inst.settings.home / "papers", before)
     assess_for(deal.inst, "A", "handover", str(asked.id), before)
 
@@ -72,7 +82,10 @@ def prepared(deal: Deal, asked: Asked, day: Any = LATER) -> None:
 @pytest.mark.parametrize("mode", PATHS)
 def test_each_mode_goes_from_request_to_approval(deal: Deal, mode: Mode) -> None:
     asked = noticed(deal, mode)
+    # Nobody was written to, and a request for a poster is no poster on the wall.
+    assert told(deal, asked) == 0.0
     prepared(deal, asked)
+    tells(deal, asked)
     assert asked.mode == mode
     if "answered" in PATHS[mode]:
         assert close_window(deal.inst, asked.id, LATER, NOW)
@@ -82,12 +95,47 @@ def test_each_mode_goes_from_request_to_approval(deal: Deal, mode: Mode) -> None
         assert not done
         done = decide(deal.inst, asked.id, "buyer", "approve", "chen.fang", LATER, NOW)
     assert done
+    assert told(deal, asked) == 1.0
     assert state_of(deal, asked) == "approved"
     (found,) = status(deal.inst, asked.id)
     assert found["next"] == PATHS[mode][PATHS[mode].index("approved") + 1]
     sheet_page = (folder_of(deal.inst, asked.id) / "agreement-sheet.html").read_text("utf-8")
     assert str(journal.signing_key(deal.inst.store.provider).verifier).split("+")[0] in sheet_page
     journal.verify(deal.inst.store, journal.signing_key(deal.inst.store.provider).verifier)
+
+
+SAID = {
+    "share_deal": ("股东变更", "the shareholders of"),
+    "statutory_succession": ("承继", "takes over"),
+    "asset_deal": ("不回复视为不同意", "no answer is a no"),
+    "entrusted_processor_change": ("快递企业或平台负责", "courier or platform is responsible"),
+    "closure": ("停止经营", "closes on"),
+}
+
+
+def tells(deal: Deal, asked: Asked) -> None:
+    """The notice says what this mode does, and nothing that only another one does."""
+    document = json.loads((folder_of(deal.inst, asked.id) / "notice.json").read_text("utf-8"))
+    poster = (folder_of(deal.inst, asked.id) / "poster.html").read_text("utf-8")
+    assert set(document["sms"]) == {asked.mode}
+    for place, lang in enumerate(("zh", "en")):
+        sms = document["sms"][asked.mode][lang]
+        assert SAID[asked.mode][place] in sms["text"]
+        assert not any(words[place] in sms["text"] for m, words in SAID.items() if m != asked.mode)
+        buyer = asked.mode in ("statutory_succession", "asset_deal")
+        assert ("0755-0001" in sms["text"]) is buyer
+        assert sms["length"] == len(sms["text"])
+        assert sms["messages"] == (1 if sms["length"] <= 70 else -(-sms["length"] // 67))
+        # What waits on the shelf passes to the buyer with notice, where anything passes.
+        shelf = say("handover.notice.custody", lang, **document[lang])
+        assert (shelf in poster) is buyer
+    assert document["sms"][asked.mode]["zh"]["messages"] <= 2
+
+
+def told(deal: Deal, asked: Asked) -> float:
+    """Return the newest share of people told that the rule book can read."""
+    with deal.inst.store.begin(controller=asked.seller.id) as connection:
+        return float(figures_of(connection, asked.id)["notice.coverage"])
 
 
 def test_a_rehearsal_plans_and_opens_nothing(deal: Deal) -> None:
@@ -152,14 +200,46 @@ def test_the_send_file_opens_for_the_gateway_alone_and_skips_who_refused(
     # Who refused is not asked again; who is stored only or must stay is not either.
     assert not phones & {PHONES[name] for name in ("no", "held", "stored", "other")}
     assert all("0755-0001" in row["text"] for row in rows)
+    assert told(deal, asked) == pytest.approx(len(rows) / done["people"])
     log = tmp_path / "delivery.csv"
     failed = next(row["ref"] for row in rows if row["phone"] == PHONES["silent"])
     log.write_text(f"ref,state\n{failed},failed\n", encoding="utf-8")
     assert read_delivery(deal.inst, asked.id, log, NOW) == 1
     assert read_delivery(deal.inst, asked.id, log, NOW) == 0
+    # Who was not reached was not told, until the poster is registered as hanging.
+    assert told(deal, asked) == pytest.approx((len(rows) - 1) / done["people"])
+    hang(deal, asked)
     close_window(deal.inst, asked.id, LATER, NOW)
+    assert told(deal, asked) == 1.0
     made = write_report(deal.inst, asked.id, NOW)
     assert made["identity"]["subject"]["classes"]["unreachable"] == 1
+    assert made["notices"]["lines"] == len(rows)
+    assert made["notices"]["not_delivered"] == 1
+    assert made["notices"]["poster_hung"] == BUSINESS_DATE.isoformat()
+
+
+def test_of_whom_nothing_can_move_is_asked_nothing(deal: Deal) -> None:
+    deal.admin(
+        "UPDATE record_set SET role = 'entrusted', by_whom = 'courier' WHERE dataset = 'parcels'"
+    )
+    gateway = pyrage.x25519.Identity.generate()
+    papers = equip(deal.inst, "A", deal.inst.settings.home / "papers", BUSINESS_DATE)
+    agreement = papers["processor_agreement"]
+    asked = assessed(deal, gateway_agreement=agreement, gateway_key=str(gateway.to_public()))
+    assess_for(deal.inst, "A", "entrusting", agreement[:16], BUSINESS_DATE)
+    deal.answer(asked, no="refused")
+    notify(deal.inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
+    folder = folder_of(deal.inst, asked.id)
+    sealed = (folder / "send.csv.age").read_bytes()
+    rows = csv.DictReader(pyrage.decrypt(sealed, [gateway]).decode().splitlines())
+    texts = {row["phone"]: row["text"] for row in rows}
+    # A wish is the seller's own, so its person is asked; the others' parcels are the courier's.
+    assert "不回复视为不同意" in texts[PHONES["yes"]]
+    assert "快递企业或平台负责" in texts[PHONES["silent"]]
+    assert "不同意" not in texts[PHONES["silent"]]
+    poster = (folder / "poster.html").read_text("utf-8")
+    assert "由快递企业或平台负责" in poster
+    assert "货架" not in poster
 
 
 @pytest.mark.parametrize("lacks", ["agreement", "assessment"])
@@ -265,7 +345,9 @@ def test_figures_are_counted_from_answers_not_from_classes(deal: Deal) -> None:
     close_window(deal.inst, asked.id, LATER, NOW)
     prepared(deal, asked)
     decide(deal.inst, asked.id, "seller", "approve", "wang.li", LATER, NOW)
-    assert set(measure(deal.inst, asked, LATER).values()) == {0}
+    found = measure(deal.inst, asked, LATER)
+    assert found.pop("notice.coverage") == 1
+    assert set(found.values()) == {0}
     # Somebody writes people into the class that moves, past every step that decides it.
     deal.admin(
         "UPDATE handover_subject SET class = 'transferred' WHERE subject_id = ANY (:who)",

@@ -99,6 +99,7 @@ def approved(course: Course, other: World, mode: Mode, tmp_path: Path, **changes
     inst = course.inst
     assess(inst, asked, "wang.li", BUSINESS_DATE, NOW)
     notify(inst, asked.id, "wang.li", BUSINESS_DATE, NOW)
+    bring(inst.store, asked.seller, asked.id, "poster_hung", PROOF, BUSINESS_DATE, "wang.li", NOW)
     if "answered" in PATHS[mode]:
         given = [*((name, "同意") for name in YES), ("no", "不同意")]
         read_answers(inst, asked.id, sheet(tmp_path / "a.csv", given), "paper", "wang.li", NOW)

@@ -164,6 +164,8 @@ def _notify(call: Call, handover: UUID, by: str, as_json: bool) -> None:
         now = inst.clock()
         done = guard.guarded("handover", lambda: notify(inst, handover, by, call.day, now))
     _show(call, done, as_json)
+    if not as_json:
+        call.line(call.say("cli.handover.hang", handover=str(handover)))
 
 
 def _answers(

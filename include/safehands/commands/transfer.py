@@ -20,6 +20,7 @@ from safehands.messages import say
 
 __all__ = ["members"]
 
+_PAPERS = ("closing_evidence", "handler_confirmation", "poster_hung")
 _DONE = ("erased", "returned", "none", "kept")
 
 
@@ -69,7 +70,7 @@ def members(lang: str) -> dict[str, click.Command]:
         "by": by,
         "buyer": buyer,
         "recipient": recipient,
-        "what": option("what", type=click.Choice(["closing_evidence", "handler_confirmation"])),
+        "what": option("what", type=click.Choice(_PAPERS)),
         "sha256": option("sha256"),
         "package": option("package", type=path, required=False),
         "delta": option("delta", type=path, multiple=True, required=False),

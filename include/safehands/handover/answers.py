@@ -7,6 +7,7 @@ packaged. Nobody is asked a second time (网络数据安全管理条例 22(5)).
 from __future__ import annotations
 
 import csv
+import hashlib
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,14 @@ from safehands.consent import import_sheet
 from safehands.consent.sheet import Asked as Sheet
 from safehands.errors import BadInput, HandoverRefused
 from safehands.handover.classify import campaign, classify, counts, reference
+from safehands.handover.measures import coverage
 from safehands.handover.notify import window_end
 from safehands.handover.opening import Asked, known, people, scope_of
-from safehands.handover.plan import measure
-from safehands.handover.state import advance
+from safehands.handover.plan import figures, measure
+from safehands.handover.state import advance, note
 from safehands.handover.transferpolicy import load_transfer_policy
 from safehands.installation import Installation
+from safehands.night import SHANGHAI
 from safehands.notices import current
 
 __all__ = ["close_window", "read_answers", "read_delivery", "reclassify"]
@@ -60,17 +63,23 @@ def read_delivery(inst: Installation, handover_id: UUID, path: Path, now: dateti
     """Read a gateway's delivery log (columns ``ref`` and ``state``); count who was not reached.
 
     They are told by the posted notice, and counted apart; in an asset deal their history never
-    moves. Raises ``BadInput`` for a file that is none.
+    moves. How many were told is counted anew. Raises ``BadInput`` for a file that is none.
     """
     _, asked = known(inst, handover_id)
     failed = _failed(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    kept = {"not_delivered": len(failed), "sha256": digest}
     with people(inst, asked) as connection:
         values: dict[str, Any] = {"id": handover_id}
         silent = connection.execute(text(_SILENT), values).scalars().all()
         values["who"] = [one for one in silent if reference(handover_id, one) in failed]
         done = connection.execute(text(_UNREACHABLE), values).rowcount
         facts = {"kind": "delivery", "not_delivered": len(failed), "unreachable": done}
+        note(connection, handover_id, "delivery", digest[:16], kept, now)
+        told = coverage(connection, handover_id)
         journal.append(connection, "handover", f"handover-{handover_id}", now, facts)
+    if told is not None:
+        figures(inst, asked, now.astimezone(SHANGHAI).date(), {"notice.coverage": told})
     journal.sequence(inst.store, now)
     return int(done)
 

@@ -16,10 +16,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from safehands.handover.classify import Scope, campaign
+from safehands.handover.state import events
 from safehands.handover.transferpolicy import TransferPolicy
 from safehands.notices import current
 
-__all__ = ["FIGURES", "measured", "movable", "new_purposes"]
+__all__ = ["FIGURES", "HUNG", "coverage", "measured", "movable", "new_purposes", "share_told"]
 
 FIGURES = (
     "transfer.without_basis",
@@ -29,6 +30,9 @@ FIGURES = (
     "transfer.cctv_files",
 )
 """What :func:`measured` counts; names of ``figures.yaml``."""
+
+HUNG = "poster_hung"
+"""The paper that says the poster hangs: a photograph's digest, who hung it and on which day."""
 
 
 def measured(connection: Connection, scope: Scope, rules: TransferPolicy) -> dict[str, float]:
@@ -68,6 +72,28 @@ def new_purposes(
     notice = current(connection, controller, day)
     told = {one["id"] for one in notice.document["purposes"]} if notice else set()
     return len(set(wanted) - (told - {"handover"}))
+
+
+def coverage(connection: Connection, handover: UUID) -> float | None:
+    """Return the share of people who were told; ``None`` before the notice.
+
+    Once somebody has registered that the poster hangs, everybody counts as told by it. Before that
+    only those count to whom a message went and whom the delivery logs don't name as not reached.
+    """
+    happened = events(connection, handover)
+    told = [one["facts"] for one in happened if (one["kind"], one["key"]) == ("state", "noticed")]
+    if not told:
+        return None
+    if any((one["kind"], one["key"]) == ("paper", HUNG) for one in happened):
+        return 1.0
+    failed = sum(one["facts"]["not_delivered"] for one in happened if one["kind"] == "delivery")
+    # Who failed in two logs counts twice: rather too few told than too many.
+    return share_told(told[0].get("people", 0), told[0].get("lines", 0) - failed)
+
+
+def share_told(people: int, reached: int) -> float:
+    """Return the share of ``people`` that was reached; nobody to tell is everybody told."""
+    return max(0, reached) / people if people else 1.0
 
 
 def _values(scope: Scope, rules: TransferPolicy) -> dict[str, Any]:

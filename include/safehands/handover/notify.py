@@ -7,7 +7,7 @@ poster, slips for the counter and a tick sheet that is read back in. Nobody who 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from safehands import journal
 from safehands.consent import may_ask
 from safehands.errors import HandoverRefused
 from safehands.handover.classify import campaign
+from safehands.handover.measures import share_told
 from safehands.handover.opening import Asked, known, people
 from safehands.handover.pages import folder_of, keep, page
 from safehands.handover.plan import figures
@@ -59,7 +60,16 @@ def notice_of(inst: Installation, asked: Asked) -> dict[str, Any]:
         }
         for lang in LANGUAGES
     }
-    return {"mode": asked.mode, "article": asked.mode, "asks": asked.mode == "asset_deal", **said}
+    moves = asked.mode in _MOVING
+    return {
+        "mode": asked.mode,
+        "article": asked.mode,
+        "asks": asked.mode == "asset_deal",
+        # Slips pass with notice where the parcels are the seller's own (LAW.md 0b).
+        "custody": moves and "parcels" in asked.handler,
+        "entrusted": moves and "entrusted" in asked.roles.values(),
+        **said,
+    }
 
 
 def notify(
@@ -81,7 +91,12 @@ def notify(
     if following(handover.mode, handover.state) != "noticed":
         raise HandoverRefused("handover.not_next", state=handover.state, to="noticed")
     document = notice_of(inst, asked)
-    document |= {"sms": {lang: _measured(_sms(document, lang)) for lang in LANGUAGES}}
+    document |= {
+        "sms": {
+            lane: {lang: _measured(_sms(document, lane, lang)) for lang in LANGUAGES}
+            for lane in _lanes(document)
+        }
+    }
     if asked.mode not in ("closure", "share_deal") and not (
         asked.request.buyer_name and asked.request.buyer_contact
     ):
@@ -131,21 +146,24 @@ def _send(
     """Write the send file where the gateway may have one; return its digest and counts."""
     request = asked.request
     with people(inst, asked) as connection:
-        told = set(
-            connection.execute(text(_TOLD), {"id": asked.id, "stations": _ids(asked)}).scalars()
-        )
-    counts = {"people": len(told), "lines": 0, "not_asked": 0, "file": "", "sha256": ""}
+        rows = connection.execute(text(_TOLD), {"id": asked.id, "stations": _ids(asked)}).all()
+    lanes = {row[0]: _lane(document, row[1]) for row in rows}
+    counts = {"people": len(lanes), "lines": 0, "not_asked": 0, "file": "", "sha256": ""}
     agreement = request.gateway_agreement
     if "sms" not in request.channels or not request.gateway_key:
         return counts
     if not in_force(inst, asked.seller, agreement, day):
         return counts
-    told, skipped = _askable(inst, asked, told, day) if document["asks"] else (told, 0)
+    if document["asks"]:
+        told, skipped = _askable(inst, asked, lanes, day)
+    else:
+        told, skipped = lanes, 0
     # Customers read Chinese; the poster and the full text are in both languages.
-    message = _sms(document, "zh")
+    said = {lane: _sms(document, lane, "zh") for lane in _lanes(document)}
+    messages = {who: said[lane] for who, lane in told.items()}
     with inst.store.begin(OFFICER, asked.seller.id) as connection:
         ring = open_ring(connection, inst.store.provider, asked.seller)
-        sealed = send_file(connection, ring, asked.id, told, message, request.gateway_key)
+        sealed = send_file(connection, ring, asked.id, messages, request.gateway_key)
         facts = {"lines": sealed.lines, "gateway": request.gateway_agreement[:16]}
         run = f"handover-{asked.id}"
         journal.append(connection, "handover", run, now, {"kind": "send_file", **facts})
@@ -160,14 +178,27 @@ def _send(
     }
 
 
+def _lanes(document: Mapping[str, Any]) -> list[str]:
+    """Return the lanes that people are told of: the mode, and entrusted information beside it."""
+    return [document["mode"], *(["entrusted_processor_change"] if document["entrusted"] else [])]
+
+
+def _lane(document: Mapping[str, Any], kind: str) -> str:
+    """Return what a person is told: of whom nothing can move is told so, and is asked nothing."""
+    return _lanes(document)[-1] if kind == "entrusted" else str(document["mode"])
+
+
 def _askable(
-    inst: Installation, asked: Asked, told: Collection[UUID], day: date
-) -> tuple[set[UUID], int]:
+    inst: Installation, asked: Asked, lanes: Mapping[UUID, str], day: date
+) -> tuple[dict[UUID, str], int]:
+    """Leave out whom nobody may ask again; return the others and how many were left out."""
+    wanted = {who for who, lane in lanes.items() if lane == asked.mode}
     book = load_consent_book(inst.settings.policy, inst.policy)
     with inst.store.begin(OFFICER, asked.seller.id) as connection:
         ring = open_ring(connection, inst.store.provider, asked.seller)
-        may = may_ask(connection, ring, book, told, "handover", campaign(asked.id), day)
-    return may, len(told) - len(may)
+        may = may_ask(connection, ring, book, wanted, "handover", campaign(asked.id), day)
+    kept = {who: lane for who, lane in lanes.items() if who in may or who not in wanted}
+    return kept, len(lanes) - len(kept)
 
 
 def _ids(asked: Asked) -> list[int]:
@@ -177,12 +208,11 @@ def _ids(asked: Asked) -> list[int]:
 def _figures(
     asked: Asked, document: Mapping[str, Any], sent: Mapping[str, Any], day: date
 ) -> dict[str, float]:
-    posted = "poster" in asked.request.channels
-    reached = 1.0 if posted or not sent["people"] else sent["lines"] / sent["people"]
     zh = document["zh"]
     items = sum(bool(zh[name]) for name in ("recipient", "contact", "purposes"))
     return {
-        "notice.coverage": reached,
+        # A poster counts when somebody has registered that it hangs.
+        "notice.coverage": share_told(sent["people"], sent["lines"]),
         "notice.recipient_missing": 0 if zh["recipient"] and zh["contact"] else 1,
         # Method and categories stand in every notice of a deal that asks.
         "notice.provision_items": items + 2,
@@ -206,7 +236,9 @@ def _poster(document: Mapping[str, Any], *, slip: bool = False) -> bytes:
 
 def _notice(document: Mapping[str, Any], lang: str) -> dict[str, Any]:
     said = document[lang]
-    lines = [say(f"handover.notice.{document['mode']}", lang, **said)]
+    lines = [say(f"handover.notice.{lane}", lang, **said) for lane in _lanes(document)]
+    if document["custody"]:
+        lines.append(say("handover.notice.custody", lang, **said))
     if document["asks"]:
         lines += [say(f"handover.notice.item.{name}", lang, **said) for name in ITEMS]
         lines += [say("handover.notice.silence", lang, **said)]
@@ -214,9 +246,8 @@ def _notice(document: Mapping[str, Any], lang: str) -> dict[str, Any]:
     return {"lines": lines}
 
 
-def _sms(document: Mapping[str, Any], lang: str) -> str:
-    asks = say("handover.sms.asks", lang, **document[lang]) if document["asks"] else ""
-    return say("handover.sms", lang, asks=asks, **document[lang]).strip()
+def _sms(document: Mapping[str, Any], lane: str, lang: str) -> str:
+    return say(f"handover.sms.{lane}", lang, **document[lang])
 
 
 def _measured(message: str) -> dict[str, Any]:
@@ -264,18 +295,19 @@ def today(now: datetime) -> date:
     return now.astimezone(SHANGHAI).date()
 
 
+_MOVING = ("asset_deal", "statutory_succession")
 _LINES = 22
 """Lines on one printed page of A4."""
 _NAMES = "SELECT code, name FROM station WHERE code = ANY (:codes)"
 # Whoever is told: everybody of the hand-over but who is stored only or must stay; in a share deal,
 # where nobody is classified, everybody with a parcel at the stations.
 _TOLD = (
-    "SELECT h.subject_id FROM handover_subject h WHERE h.handover_id = :id"
+    "SELECT h.subject_id, h.class FROM handover_subject h WHERE h.handover_id = :id"
     " AND (h.class IN ('transferred', 'silent', 'unreachable', 'served_elsewhere', 'entrusted')"
     # Where the shop closes, whose records end is told so (快递暂行条例 30).
     " OR h.class = 'expired' AND EXISTS"
     " (SELECT FROM handover d WHERE d.handover_id = :id AND d.mode = 'closure'))"
-    " UNION SELECT p.subject_id FROM parcel p WHERE p.station_id = ANY (:stations)"
+    " UNION SELECT p.subject_id, '' FROM parcel p WHERE p.station_id = ANY (:stations)"
     " AND p.subject_id IS NOT NULL AND NOT EXISTS"
     " (SELECT FROM handover_subject h WHERE h.handover_id = :id)"
 )

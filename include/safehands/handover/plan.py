@@ -155,6 +155,9 @@ def measure(inst: Installation, asked: Asked, day: date) -> dict[str, float]:
         found["transfer.new_purposes"] = measures.new_purposes(
             connection, asked.seller.id, asked.request.buyer_purposes, day
         )
+        told = measures.coverage(connection, asked.id)
+    if told is not None:
+        found["notice.coverage"] = told
     figures(inst, asked, day, found)
     return found
 

@@ -56,13 +56,12 @@ def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, An
     if handover.mode == "share_deal":
         tables = {t: {"unchanged": sum(one.values())} for t, one in tables.items()}
     tables = {t: {n: k for n, k in one.items() if k} for t, one in tables.items()}
-    passed = {one["key"]: one["facts"] for one in happened if one["kind"] == "state"}
     with inst.store.begin(controller=asked.seller.id) as connection:
         answers = answers_of(connection, handover_id)
         figures = figures_of(connection, handover_id)
         kept = kept_of(connection, handover_id, day)
     return {
-        "notices": notices_of(passed),
+        "notices": notices_of(happened),
         "answers": answers,
         "approvals": approvals_of(happened),
         "digests": digests_of(happened),

@@ -13,6 +13,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from safehands.handover.classify import campaign
+from safehands.handover.measures import HUNG
 
 __all__ = [
     "answers_of",
@@ -75,11 +76,21 @@ def kept_of(connection: Connection, handover_id: UUID, day: date) -> list[dict[s
     ]
 
 
-def notices_of(passed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how people were told: channels, days, counts. Empty before it."""
-    told = passed.get("noticed", {})
+def notices_of(happened: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how people were told: channels, days, counts; ``poster_hung``: since when it hangs.
+
+    ``not_delivered`` is counted apart from who was sent something. Empty before the notice.
+    """
+    told = [one["facts"] for one in happened if (one["kind"], one["key"]) == ("state", "noticed")]
+    if not told:
+        return {}
     names = ("channels", "posted", "until", "people", "lines", "not_asked")
-    return {name: told[name] for name in names if name in told}
+    found = {name: told[0][name] for name in names if name in told[0]}
+    logs = [one["facts"]["not_delivered"] for one in happened if one["kind"] == "delivery"]
+    if logs:
+        found["not_delivered"] = sum(logs)
+    hung = [one["facts"]["on"] for one in happened if (one["kind"], one["key"]) == ("paper", HUNG)]
+    return {**found, **({"poster_hung": hung[0]} if hung else {})}
 
 
 def answers_of(connection: Connection, handover_id: UUID) -> dict[str, int]:

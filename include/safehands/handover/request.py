@@ -33,7 +33,7 @@ Proof = Literal[
     "operator_change_registration",
     "entrustment_end",
 ]
-Channel = Literal["sms", "wechat", "phone", "poster", "counter"]
+Channel = Literal["sms", "poster", "counter"]
 Term = Literal["purpose", "method", "scope", "term", "measures", "duties"]
 TERMS: tuple[Term, ...] = ("purpose", "method", "scope", "term", "measures", "duties")
 """What the agreement has to state (PIPL 21; 网络数据安全管理条例 12)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -59,15 +59,16 @@ def send_file(
     connection: Connection,
     ring: KeyRing,
     handover: UUID,
-    subjects: Collection[UUID],
-    message: str,
+    messages: Mapping[UUID, str],
     key: str,
 ) -> Sealed:
     """Return the file (age) and how many lines it has; masked contacts cannot be written to.
 
-    Columns ``ref``, ``phone``, ``text``. Raises ``KeyProblem`` when a record does not open.
+       ``messages``: what each person is told.
+    Columns ``ref``, ``phone``,
+       ``text``. Raises ``KeyProblem`` when a record does not open.
     """
-    values = {"who": list(subjects), "full": FULL}
+    values = {"who": list(messages), "full": FULL}
     rows = connection.execute(text(_RECORDS), values).all()
     owners = [row[0].bytes for row in rows]
     salts = [secret[:16] for secret in ring.unwrap_salts(owners, [bytes(row[1]) for row in rows])]
@@ -79,7 +80,7 @@ def send_file(
     for row, record in zip(rows, plain, strict=True):
         phone = opened(record)["phone"]
         if "*" not in phone:
-            lines.writerow((reference(handover, row[0]), phone, message))
+            lines.writerow((reference(handover, row[0]), phone, messages[row[0]]))
             written += 1
     return Sealed(encrypt(sheet.getvalue().encode(), [key]), written)
 

@@ -29,6 +29,7 @@ from safehands.play.moving import Move
 from safehands.play.office import assess_for, document, equip, tell_terms
 from safehands.play.town import Calendar
 from safehands.stations import Controller
+from safehands.transfer.papers import bring
 from safehands.verification import verifier_from, verify_file
 
 __all__ = ["Course", "Told"]
@@ -106,6 +107,11 @@ class Course:
             self.tell("play.noticed", **facts)
         else:
             self.tell("play.told", people=done["people"])
+        photo = document(
+            self.inst.settings.home / "papers", "poster_hung", "海报照片 / poster on the wall"
+        )
+        seller, now = self.asked.seller, self.clock()
+        bring(self.inst.store, seller, self.asked.id, "poster_hung", photo, day, "wang.li", now)
         self.tell("play.posted")
 
     def hear(self) -> None:

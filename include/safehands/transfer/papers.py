@@ -3,6 +3,7 @@
 A request may name them at once; what comes later is an event of the hand-over. No step goes on
 without its paper: nothing is packaged before evidence of closing, and what is entrusted is deleted
 only when the courier or platform has confirmed in writing that it supplies afresh (PIPL 21 ¶2).
+That the poster hangs (a photograph's digest) is what everybody counts as told by.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from safehands.vault.access import check_staff
 
 __all__ = ["DIGEST", "PAPERS", "Paper", "bring", "paper", "require"]
 
-Paper = Literal["closing_evidence", "handler_confirmation"]
+Paper = Literal["closing_evidence", "handler_confirmation", "poster_hung"]
 PAPERS: tuple[Paper, ...] = get_args(Paper)
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
