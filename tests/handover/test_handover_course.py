@@ -144,9 +144,12 @@ def test_a_rehearsal_plans_and_opens_nothing(deal: Deal) -> None:
     assert status(deal.inst) == []
     assert made["calendar"]["earliest"] == (BUSINESS_DATE + 33 * DAY).isoformat()
     assert made["calendar"]["possible"] is (made["calendar"]["earliest"] <= CLOSING.isoformat())
-    assert set(made["missing"]) == {"closing_evidence", "gateway_agreement"}
-    # Nine people are no number a buyer may see before closing.
-    assert made["due_diligence"]["people"] in (0, 50)
+    lacks = {"closing_evidence", "gateway_agreement", "buyer_key", "impact_assessment"}
+    assert set(made["missing"]) == lacks
+    # Eight people are no number a buyer may see before closing.
+    assert made["due_diligence"]["people"] == "<50"
+    assert made["due_diligence"]["consents"] == 0
+    assert made["due_diligence"]["open_requests"] == 0
     assert not set(PHONES.values()) & set(json.dumps(made).split('"'))
     # Its page is for a shop's owner: what is stored has a name there, and no name of a column.
     shown = plan_page(made).decode()
@@ -155,6 +158,39 @@ def test_a_rehearsal_plans_and_opens_nothing(deal: Deal) -> None:
         assert not [name for name in one["columns"] if "_" in name and name in shown]
     assert "首次出现" in shown
     assert "first seen" in shown
+
+
+def test_what_is_open_is_counted_and_missing_until_it_is_done(deal: Deal) -> None:
+    owner = deal.world.owner()
+    for number, state in enumerate(("requested", "held", "erased")):
+        deal.admin(
+            "INSERT INTO erasure (request, controller_id, state, reason, requested_at, erased_at)"
+            " VALUES (:r, :c, :s, 'ended', :at, CASE WHEN :s = 'erased' THEN :at END)",
+            r=f"R-{number}",
+            c=owner.id,
+            s=state,
+            at=NOW,
+        )
+    for number, state in enumerate(("granted", "registered", "identified", "done")):
+        deal.admin(
+            "INSERT INTO subject_request (request, controller_id, kind, behalf, channel, state,"
+            " requested_at, target, latest, evidence, purpose, by_whom) VALUES"
+            " (:r, :c, 'delete', 'self', 'counter', :s, :at, :day, :day, '', '', 'wang.li')",
+            r=f"Q-{number}",
+            c=owner.id,
+            s=state,
+            at=NOW,
+            day=BUSINESS_DATE,
+        )
+    short = CLOSING + timedelta(days=1095)
+    asked = deal.ask(agreement_until=short, dry_run=True)
+    deal.answer(asked, yes="granted", both="granted", no="refused")
+    made = plan(deal.inst, asked, BUSINESS_DATE)
+    # Two erasures and three requests are not done.
+    assert made["due_diligence"]["open_requests"] == 5
+    assert made["due_diligence"]["consents"] == "<50"
+    assert {"open_requests", "agreement_until"} <= set(made["missing"])
+    assert "agreement_until" in plan(deal.inst, deal.ask(agreement_until=None), LATER)["missing"]
 
 
 def test_a_calendar_that_is_too_early_says_so(deal: Deal) -> None:
@@ -168,6 +204,11 @@ def test_a_calendar_that_is_too_early_says_so(deal: Deal) -> None:
 def test_without_a_gateways_agreement_there_is_no_send_file(deal: Deal) -> None:
     asked = noticed(deal)
     files = {path.name for path in folder_of(deal.inst, asked.id).iterdir()}
+    # The buyer's page is the rounded block and nothing of the plan beside it.
+    assert {"due-diligence.html", "due-diligence.json"} <= files
+    shown = (folder_of(deal.inst, asked.id) / "due-diligence.html").read_text("utf-8")
+    assert "尽职调查" in shown
+    assert "谁的信息会怎样" not in shown
     assert {"poster.html", "slips.html", "tick-sheet.csv", "notice.json", "plan.html"} <= files
     assert "send.csv.age" not in files
     poster = (folder_of(deal.inst, asked.id) / "poster.html").read_text("utf-8")

@@ -97,7 +97,7 @@ def _show(call: Call, facts: Any, as_json: bool) -> None:
 def _plan(call: Call, file: Path, by: str, as_json: bool) -> None:
     from safehands import guard
     from safehands.handover.pages import folder_of, keep
-    from safehands.handover.plan import assess, plan
+    from safehands.handover.plan import assess, keep_diligence, plan
     from safehands.handover.planpage import plan_page
 
     with call.installation() as inst:
@@ -107,6 +107,7 @@ def _plan(call: Call, file: Path, by: str, as_json: bool) -> None:
             folder = folder_of(inst, asked.id)
             if asked.request.dry_run:
                 made = plan(inst, asked, call.day)
+                keep_diligence(folder, made)
                 return made, keep(folder / "plan.html", plan_page(made))
             return assess(inst, asked, by, call.day, inst.clock()), folder / "plan.html"
 

@@ -10,17 +10,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from safehands import gates, journal
+from safehands import gates, journal, pipia
 from safehands.handover import classify as classes
 from safehands.handover import measures
 from safehands.handover.calendar import calendar
 from safehands.handover.opening import Asked, open_handover, people, scope_of
 from safehands.handover.pages import folder_of, keep
-from safehands.handover.planpage import plan_page
+from safehands.handover.planpage import diligence_page, plan_page
 from safehands.handover.request import TERMS
 from safehands.handover.sending import in_force
 from safehands.handover.state import advance, load, note
@@ -38,7 +39,7 @@ from safehands.rulebook.from_register import record_figure
 from safehands.rulebook.judge import Occasion
 from safehands.rulebook.load import load_rulebook
 
-__all__ = ["FATES", "assess", "figures", "gate", "measure", "plan"]
+__all__ = ["FATES", "assess", "figures", "gate", "keep_diligence", "measure", "plan"]
 
 FATES: dict[str, str] = {
     "transferred": "goes",
@@ -107,7 +108,7 @@ def plan(inst: Installation, asked: Asked, day: date) -> dict[str, Any]:
         },
         "stays": {name: words.model_dump() for name, words in sorted(rules.stays.items())},
         "never": list(rules.excluded),
-        "missing": _missing(inst, asked, day),
+        "missing": _missing(inst, asked, day, rules, facts["open_requests"]),
         "blocked_by": sorted({item.id for item in verdict.blockers}),
         "blockers": _blockers(inst, verdict),
     }
@@ -135,6 +136,7 @@ def assess(inst: Installation, asked: Asked, by: str, day: date, now: datetime) 
     body = canonical_json(made)
     keep(folder / "plan.json", body)
     keep(folder / "plan.html", plan_page(made))
+    keep_diligence(folder, made)
     evidence = {
         "plan": hashlib.sha256(body).hexdigest(),
         "by": by,
@@ -145,6 +147,13 @@ def assess(inst: Installation, asked: Asked, by: str, day: date, now: datetime) 
         advance(connection, handover_id, "assessed", evidence, now)
     journal.sequence(inst.store, now)
     return made
+
+
+def keep_diligence(folder: Path, made: Mapping[str, Any]) -> None:
+    """Keep the part of a plan that a buyer may see before closing: rounded totals alone."""
+    names = ("handover", "day", "seller", "stations", "due_diligence")
+    keep(folder / "due-diligence.json", canonical_json({name: made[name] for name in names}))
+    keep(folder / "due-diligence.html", diligence_page(made))
 
 
 def measure(inst: Installation, asked: Asked, day: date) -> dict[str, float]:
@@ -204,23 +213,31 @@ def _lanes(asked: Asked) -> list[dict[str, str]]:
     return found
 
 
-def _missing(inst: Installation, asked: Asked, day: date) -> list[str]:
-    """Return what has to be brought yet, as keys of sentences."""
+def _missing(
+    inst: Installation, asked: Asked, day: date, rules: TransferPolicy, open_requests: int
+) -> list[str]:
+    """Return what has to be brought or finished yet, as keys of sentences."""
     request, mode, lacking = asked.request, asked.mode, []
     moves = mode in ("asset_deal", "statutory_succession")
     if moves and not request.agreement:
         lacking.append("agreement")
     if moves and set(request.agreement_terms) != set(TERMS):
         lacking.append("agreement_terms")
+    if moves and not _long_enough(asked, rules):
+        lacking.append("agreement_until")
     if moves and not (request.buyer_name and request.buyer_contact):
         lacking.append("buyer_name")
     if moves and not request.closing_evidence:
         lacking.append("closing_evidence")
-    if moves and not (request.buyer or request.buyer_key):
+    if moves and not request.buyer_key:
         lacking.append("buyer_key")
     entrusted = "entrusted" in asked.roles.values() or mode == "entrusted_processor_change"
     if entrusted and not request.handler_confirmation:
         lacking.append("handler_confirmation")
+    if (moves or mode == "entrusted_processor_change") and not _assessed(inst, asked, day):
+        lacking.append("impact_assessment")
+    if open_requests:
+        lacking.append("open_requests")
     if "sms" in request.channels and not (request.gateway_agreement and request.gateway_key):
         lacking.append("gateway_agreement")
     elif "sms" in request.channels and not in_force(
@@ -228,6 +245,22 @@ def _missing(inst: Installation, asked: Asked, day: date) -> list[str]:
     ):
         lacking.append("gateway_in_force")
     return lacking
+
+
+def _long_enough(asked: Asked, rules: TransferPolicy) -> bool:
+    """Say whether the agreement's duties last as long as the records of the hand-over."""
+    until, closing = asked.request.agreement_until, asked.request.effective_on
+    # The 29th of February has no counterpart in most years.
+    day = 28 if (closing.month, closing.day) == (2, 29) else closing.day
+    last = closing.replace(year=closing.year + rules.evidence_years, day=day)
+    return until is not None and until >= last
+
+
+def _assessed(inst: Installation, asked: Asked, day: date) -> bool:
+    """Say whether an impact assessment of this hand-over is signed and acceptable (PIPL 55)."""
+    with inst.store.begin(controller=asked.seller.id) as connection:
+        found = pipia.current(connection, asked.seller.id, "handover", day, str(asked.id))
+    return found is not None and found.acceptable
 
 
 def _blockers(inst: Installation, verdict: gates.GateVerdict) -> list[dict[str, Any]]:
@@ -268,13 +301,12 @@ def _diligence(
     step = rules.due_diligence_round
     merged = facts["people"] + asked.request.buyer_people
     organisation = load_organisation(inst.settings.policy)
-    shown = {
-        **{name: _rounded(number, step) for name, number in facts.items() if name not in _AS_IS},
-        "dormant": _rounded(found.get("dormant", 0) + found.get("expired", 0), step),
-        "consents": _rounded(found.get("transferred", 0), step),
-    }
+    # People and parcels are rounded; what is no person is shown as it is.
     return {
-        **shown,
+        **{name: _rounded(facts[name], step) for name in _ROUNDED},
+        "dormant": _rounded(found.get("dormant", 0) + found.get("expired", 0), step),
+        "with_basis": _rounded(found.get("transferred", 0), step),
+        **{name: facts[name] for name in _EXACT},
         "quality_per_mille": facts["quality"],
         "risk_k": facts["risk_k"],
         "risk_highest_percent": facts["risk_highest"],
@@ -286,8 +318,10 @@ def _diligence(
     }
 
 
-def _rounded(number: int, step: int) -> int:
-    """Round to the nearest step; a few people are none, so that nobody stands alone."""
+def _rounded(number: int, step: int) -> int | str:
+    """Round to the nearest step; a few are a bound, so that nobody stands alone."""
+    if 0 < number < step:
+        return f"<{step}"
     return (number + step // 2) // step * step
 
 
@@ -298,14 +332,22 @@ _RISK = (
 )
 _K = _RISK.format("r.figures->>'k'")
 _HIGHEST = _RISK.format("r.figures->'figures'->'prosecutor'->>'highest'")
-_AS_IS = ("quality", "risk_k", "risk_highest")
+_ROUNDED = ("people", "parcels", "in_custody", "consents")
+_EXACT = ("open_requests", "open_findings", "open_incidents")
 _FACTS = (
     "SELECT (SELECT count(DISTINCT subject_id) FROM parcel WHERE station_id = ANY (:stations))"
     " AS people,"
     " (SELECT count(*) FROM parcel WHERE station_id = ANY (:stations)) AS parcels,"
     " (SELECT count(*) FROM custody c JOIN parcel p USING (controller_id, waybill)"
     " WHERE p.station_id = ANY (:stations)) AS in_custody,"
-    " (SELECT count(*) FROM erasure WHERE state <> 'done') AS open_requests,"
+    " (SELECT count(*) FROM (SELECT DISTINCT ON (e.subject_id, e.purpose) e.kind"
+    " FROM consent_event e WHERE e.subject_id IN"
+    " (SELECT p.subject_id FROM parcel p WHERE p.station_id = ANY (:stations))"
+    " ORDER BY e.subject_id, e.purpose, e.at DESC, e.id DESC) last"
+    " WHERE last.kind = 'granted') AS consents,"
+    " (SELECT count(*) FROM erasure WHERE state IN ('requested', 'held'))"
+    " + (SELECT count(*) FROM subject_request"
+    " WHERE state IN ('registered', 'identified', 'granted')) AS open_requests,"
     " (SELECT count(*) FROM finding WHERE state = 'open') AS open_findings,"
     " (SELECT 1000 - 1000 * sum(failed::bigint) / nullif(sum(evaluated::bigint), 0)"
     " FROM quality_result) AS quality"

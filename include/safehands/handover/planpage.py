@@ -9,13 +9,19 @@ from safehands.handover.pages import page
 from safehands.handover.state import PATHS
 from safehands.messages import LANGUAGES, say
 
-__all__ = ["calendar_page", "plan_page"]
+__all__ = ["calendar_page", "diligence_page", "plan_page"]
 
 
 def plan_page(made: Mapping[str, Any]) -> bytes:
     """Return the page of a plan (JSON of ``plan``)."""
     parts = {lang: [*_plan(made, lang), *_calendar(made["calendar"], lang)] for lang in LANGUAGES}
     return page("handover.page.plan", parts, stations=", ".join(made["stations"]))
+
+
+def diligence_page(made: Mapping[str, Any]) -> bytes:
+    """Return the page for the buyer's eyes: the plan's rounded totals and nothing else."""
+    parts = {lang: [_diligence(made, lang)] for lang in LANGUAGES}
+    return page("handover.page.for_buyer", parts, stations=", ".join(made["stations"]))
 
 
 def calendar_page(made: Mapping[str, Any], stations: str) -> bytes:
@@ -54,13 +60,7 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
                 for one in made["classes"]
             ],
         },
-        {
-            "title": say("handover.page.diligence", lang),
-            "rows": [
-                [say(f"handover.fact.{name}", lang), _value(v, lang)]
-                for name, v in made["due_diligence"].items()
-            ],
-        },
+        _diligence(made, lang),
     ]
     lacking = [say(f"handover.missing.{name}", lang) for name in made["missing"]]
     nothing = [say("handover.page.nothing", lang)]
@@ -81,6 +81,14 @@ def _plan(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
         unpacked = say("handover.page.unpacked", lang)
         found.append({"title": say("handover.page.tables", lang), "text": unpacked})
     return found
+
+
+def _diligence(made: Mapping[str, Any], lang: str) -> dict[str, Any]:
+    rows = [
+        [say(f"handover.fact.{name}", lang), _value(value, lang)]
+        for name, value in made["due_diligence"].items()
+    ]
+    return {"title": say("handover.page.diligence", lang), "rows": rows}
 
 
 def _calendar(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:

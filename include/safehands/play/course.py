@@ -37,6 +37,7 @@ __all__ = ["Course", "Told"]
 Told = Callable[..., None]
 """Told ``(key, **params)``: a message of ``messages/play.yaml`` and what it names."""
 
+_UNSIGNED = ("plan.json", "due-diligence.json", "notice.json")
 _GATEWAY = "gateway-identity"
 
 
@@ -157,7 +158,7 @@ class Course:
         made = write_report(self.inst, self.asked.id, self.clock())
         verifier = verifier_from(None, self.inst.settings.home / "ledger.pub")
         signed = sorted(self.folder.glob("*.json"))
-        signed = [path for path in signed if path.name not in ("plan.json", "notice.json")]
+        signed = [path for path in signed if path.name not in _UNSIGNED]
         for path in signed:
             verify_file(path, verifier, self.inst.settings.lang)
         for table, one in made["identity"].items():
