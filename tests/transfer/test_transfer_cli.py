@@ -19,6 +19,7 @@ from safehands.commands import call as edge
 from safehands.errors import HandoverRefused
 from safehands.installation import Installation
 from safehands.keys import age
+from safehands.ledger import verify_document
 from safehands.transfer.certificate import BY_HAND
 from safehands.transfer.revocation import OPENS, load_checklist
 
@@ -95,8 +96,22 @@ def test_a_station_changes_hands_by_command(
     run("revoke", *this, "--file", str(tmp_path / "access.yaml"))
     run("cutover", *this, "--by", "wang.li")
     deal.finish()
-    words = [word for what in BY_HAND for word in ("--declared", f"{what}=erased")]
+    before = (CLOSING - timedelta(days=3)).isoformat()
+    own = {"paper": f"returned@{before}:zhang.san", "cctv": f"none@{before}"}
+    said = {what: own.get(what, "erased") for what in BY_HAND}
+    words = [word for what, done in said.items() for word in ("--declared", f"{what}={done}")]
+    for wrong in ("paper=burnt", "paper=erased@2026-13-01", "paper=erased@2099-01-01"):
+        last = ("--declared", wrong, "--file", str(tmp_path / "no.json"))
+        stopped = tried("certify", *this, "--by", "wang.li", *last)
+        assert stopped.exit_code == 2
+        assert "--declared WHAT=" in stopped.output
     run("certify", *this, "--by", "wang.li", *words, "--file", str(tmp_path / "c.json"))
+    certificate = json.loads((tmp_path / "c.json").read_text("utf-8"))
+    declared = verify_document(certificate, deal.verifier).body["declared"]
+    assert isinstance(declared, dict)
+    assert declared["paper"] == {"by": "zhang.san", "on": before, "done": "returned"}
+    assert declared["cctv"] == {"by": "wang.li", "on": before, "done": "none"}
+    assert declared["phones"] == {"by": "wang.li", "on": day, "done": "erased"}
     assert deal.state() == "certified"
     # After everything else is gone, the seller proves one person's answer from the number alone.
     look = ["handover", "prove", *this, "--by", "wang.li", "--date", day]

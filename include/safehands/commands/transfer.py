@@ -6,7 +6,9 @@ Files and public keys go between the two parties; no option and no line names a 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +24,7 @@ __all__ = ["members"]
 
 _PAPERS = ("closing_evidence", "handler_confirmation", "poster_hung")
 _DONE = ("erased", "returned", "none", "kept")
+_DECLARED = re.compile(rf"(?P<done>{'|'.join(_DONE)})(@(?P<on>[0-9-]{{10}}))?(:(?P<by>.+))?")
 
 
 def members(lang: str) -> dict[str, click.Command]:
@@ -216,16 +219,33 @@ def _certify(
 ) -> None:
     from safehands.certificates import keep_certificate
     from safehands.transfer.certificate import Declaration, certify
+    from safehands.vault.access import check_staff
 
-    said = pairs(declared)
-    if set(said.values()) - set(_DONE):
-        raise click.UsageError(f"--declared WHAT={'|'.join(_DONE)}")
+    said = {what: _said(word, by, call.day) for what, word in pairs(declared).items()}
     with call.installation() as inst:
         seller, now = owner_of(inst, owner), inst.clock()
-        words = {what: Declaration(by, call.day, done) for what, done in said.items()}
+        words = {what: Declaration(**one) for what, one in said.items()}
 
         def work() -> None:
+            for one in words.values():
+                check_staff(one.by)
             keep_certificate(file, certify(inst.store, seller, handover, words, now))
 
         done(call, inst, work)
     call.line(call.say("cli.transfer.written", file=file.name))
+
+
+def _said(word: str, by: str, today: date) -> dict[str, Any]:
+    """Return what was done, on which day and by whom, of ``DONE[@DAY][:STAFF]``.
+
+    Who signs the certificate and its day stand for what is not said. Raises ``UsageError`` for
+    another word, and for a day that is none or is still to come.
+    """
+    found = _DECLARED.fullmatch(word)
+    try:
+        day = date.fromisoformat(found["on"]) if found and found["on"] else today
+    except ValueError:
+        found, day = None, today
+    if found is None or day > today:
+        raise click.UsageError(f"--declared WHAT={'|'.join(_DONE)}[@YYYY-MM-DD][:STAFF]")
+    return {"by": found["by"] or by, "on": day, "done": found["done"]}
