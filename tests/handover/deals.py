@@ -78,8 +78,8 @@ class Deal:
     def scope(self, asked: Asked, day: date = BUSINESS_DATE) -> Any:
         return scope_of(asked, self.inst, day)
 
-    def answer(self, asked: Asked, **kinds: Any) -> None:
-        """Record answers in the hand-over's campaign: ``yes="granted"``."""
+    def answer(self, asked: Asked, *, guardian: str = "", within: str = "", **kinds: Any) -> None:
+        """Record answers in the hand-over's campaign (or ``within`` another): ``yes="granted"``."""
         owner = self.world.owner()
         with self.inst.store.begin(OFFICER, owner.id) as connection:
             given = [
@@ -92,7 +92,8 @@ class Deal:
                     NOW - timedelta(hours=1),
                     1,
                     True,
-                    campaign=campaign(asked.id),
+                    campaign=within or campaign(asked.id),
+                    guardian=guardian,
                 )
                 for name, kind in kinds.items()
             ]

@@ -96,6 +96,18 @@ def test_dormant_and_expired_people_do_not_move_even_with_a_yes(deal: Deal) -> N
     assert found["waiting"] == "transferred"
 
 
+def test_a_child_moves_with_a_guardians_yes_alone(deal: Deal) -> None:
+    asked = deal.open()
+    # A guardian answered for them once: so they are known as a child.
+    deal.answer(asked, within="last-year", guardian="form G1", yes="granted")
+    assert classes(deal, asked)["yes"] == "minors"
+    deal.answer(asked, yes="granted", silent="granted")
+    found = classes(deal, asked)
+    assert (found["yes"], found["silent"]) == ("minors", "transferred")
+    deal.answer(asked, guardian="form G2", yes="granted")
+    assert classes(deal, asked)["yes"] == "transferred"
+
+
 def test_a_succession_moves_everybody_who_is_told_unless_the_purpose_changes(deal: Deal) -> None:
     asked = deal.open("statutory_succession")
     found = classes(deal, asked)

@@ -18,7 +18,7 @@ from safehands.cli import command
 from safehands.commands import call as edge
 from safehands.errors import HandoverRefused
 from safehands.installation import Installation
-from safehands.keys import age
+from safehands.keys import DayBox, age
 from safehands.ledger import verify_document
 from safehands.transfer.certificate import BY_HAND
 from safehands.transfer.revocation import OPENS, load_checklist
@@ -94,7 +94,13 @@ def test_a_station_changes_hands_by_command(
     assert not any(phone in (tmp_path / "stock.html").read_text("utf-8") for phone in numbers())
     (tmp_path / "access.yaml").write_text(checklist(day), encoding="utf-8")
     run("revoke", *this, "--file", str(tmp_path / "access.yaml"))
+    for kind in ("archive", "quarantine"):
+        for station in ("A1", "A2"):
+            DayBox(inst.store.provider, kind, station, day).seal([b"export"])
     run("cutover", *this, "--by", "wang.li")
+    # Nobody opens the station's archive and quarantine any more; the seller's other one's stay.
+    left = {tuple(name.split("/")[1:3]) for name in inst.store.provider.names("day")}
+    assert left == {("archive", "A2"), ("quarantine", "A2")}
     deal.finish()
     before = (CLOSING - timedelta(days=3)).isoformat()
     own = {"paper": f"returned@{before}:zhang.san", "cctv": f"none@{before}"}
