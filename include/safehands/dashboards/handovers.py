@@ -65,13 +65,19 @@ def _line(row: Mapping[str, Any], events: list[dict[str, Any]]) -> list[dict[str
 
 
 def _identity(events: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the reconciliation: per table what is held and its classes, which add up to it."""
-    found = [e["facts"] for e in events if (e["kind"], e["key"]) == ("state", "reconciled")]
-    if not found or "classes" not in found[0]:
+    """Return the reconciliation: per table what is held and its classes, which add up to it.
+
+    A delta may have come after it: the cut-over counted last.
+    """
+    passed = {e["key"]: e["facts"] for e in events if e["kind"] == "state"}
+    found = passed.get("cut_over", {}).get("held_before") or passed.get("reconciled", {}).get(
+        "classes"
+    )
+    if "reconciled" not in passed or not found:
         return None
     tables = {
-        table: {"held": found[0]["held"][table], "classes": classes}
-        for table, classes in found[0]["classes"].items()
+        table: {"held": sum(classes.values()), "classes": classes}
+        for table, classes in found.items()
     }
     used = [name for name in CLASSES if any(t["classes"].get(name) for t in tables.values())]
     return {"tables": tables, "classes": used}

@@ -21,7 +21,6 @@ from safehands.handover.pages import folder_of, keep, page
 from safehands.handover.reported import (
     answers_of,
     approvals_of,
-    carries_digest,
     digests_of,
     figures_of,
     identity_of,
@@ -82,7 +81,6 @@ def report(inst: Installation, handover_id: UUID, now: datetime) -> dict[str, An
                 "kind": one["kind"],
                 "key": one["key"],
                 "sha256": hashlib.sha256(canonical_json(one["facts"])).hexdigest(),
-                "digest": carries_digest(one),
             }
             for one in happened
         ],
@@ -93,8 +91,9 @@ def external(made: Mapping[str, Any]) -> dict[str, Any]:
     """Return the edition for outsiders: small counts as a bound, sums rounded down to tens.
 
     Nobody's staff id is in it, and no figure that could be a single person's. Of what happened it
-    has the states by day: a request that was passed on or a parcel in a delta is one person's, and
-    so is the hash of facts that somebody could guess.
+    has the states by day: a request that was passed on or a parcel in a delta is one person's. A
+    hash does not hide facts that somebody could guess, as counts are: it names the digests of
+    sealed, signed and posted documents alone, and not that of the plan, which is made of counts.
     """
     notices = {
         name: _rough(value) if isinstance(value, int) else value
@@ -119,14 +118,13 @@ def external(made: Mapping[str, Any]) -> dict[str, Any]:
             {"class": one["class"], "reason": one["reason"], "people": _rough(one["people"])}
             for one in made["kept"]
         ],
-        "timeline": [_by_day(one) for one in made["timeline"] if one["kind"] == "state"],
+        "digests": {n: digest for n, digest in made["digests"].items() if n != "assessed.plan"},
+        "timeline": [
+            {"at": one["at"][:10], "kind": one["kind"], "key": one["key"]}
+            for one in made["timeline"]
+            if one["kind"] == "state"
+        ],
     }
-
-
-def _by_day(one: Mapping[str, Any]) -> dict[str, str]:
-    """Return a state with its day; its hash only where the facts can't be guessed."""
-    shown = {"at": one["at"][:10], "kind": one["kind"], "key": one["key"]}
-    return {**shown, "sha256": one["sha256"]} if one["digest"] else shown
 
 
 def _rough(number: int) -> int | str:
@@ -216,7 +214,8 @@ def _kept(made: Mapping[str, Any], reasons: Mapping[str, Any], lang: str) -> lis
 def _why(reason: str, reasons: Mapping[str, Any], lang: str) -> str:
     if reason in reasons:
         return str(getattr(reasons[reason], lang))
-    return say(f"handover.kept.{reason}", lang)
+    key = f"handover.kept.{reason}"
+    return say(key, lang) if key in catalogue() else reason
 
 
 def _around(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ from safehands.handover.measures import HUNG
 __all__ = [
     "answers_of",
     "approvals_of",
-    "carries_digest",
     "digests_of",
     "figures_of",
     "identity_of",
@@ -128,18 +127,6 @@ def digests_of(happened: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         if one["kind"] == "document" and one["key"] == "evidence_bundle":
             found["evidence_bundle"] = str(one["facts"]["digest"])
     return found
-
-
-def carries_digest(one: Mapping[str, Any]) -> bool:
-    """Say whether a state's facts name a file that outsiders don't have: their hash hides them.
-
-    Without one they are counts, days and staff ids, which a hash does not hide. The notice hangs on
-    the wall; its digest hides nothing.
-    """
-    if one["kind"] != "state":
-        return False
-    names = set(_DIGESTS.get(one["key"], ())) - {"notice"}
-    return any(one["facts"].get(name) for name in names)
 
 
 def figures_of(connection: Connection, handover_id: UUID) -> dict[str, str]:
