@@ -19,6 +19,7 @@ from safehands.installation import Installation
 from safehands.night import SHANGHAI
 from safehands.play.office import equip, tell_terms
 from safehands.stations import load_register
+from safehands.transfer.papers import bring
 
 PHONES = [f"139000084{n:02d}" for n in range(6)]
 TODAY = datetime.now(UTC).astimezone(SHANGHAI).date()
@@ -84,5 +85,7 @@ def waits_for_approval(inst: Installation, **changes: Any) -> UUID:
     asked = ask(inst, request_of(form(**changes)))
     assess(inst, asked, asked.request.seller_approver, TODAY, inst.clock())
     notify(inst, asked.id, asked.request.seller_approver, TODAY, inst.clock())
+    now, by = inst.clock(), asked.request.seller_approver
+    bring(inst.store, asked.seller, asked.id, "poster_hung", PROOF, TODAY, by, now)
     tick(inst, TODAY + timedelta(days=1), inst.clock())
     return asked.id
