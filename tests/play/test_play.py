@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from safehands import embedded
 from safehands.errors import SetupProblem
 from safehands.play.cases import CASES
 from safehands.play.telling import play
-from safehands.play.town import remove_town
+from safehands.play.town import MARKER, remove_town
 from safehands.verification import verifier_from, verify_file
 
 FIRST = date(2026, 11, 4)
@@ -45,6 +47,21 @@ def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> Non
     with pytest.raises(SetupProblem, match="something else"):
         play(tmp_path, FIRST, "en", lambda _: None)
     assert (tmp_path / "mine.txt").read_text(encoding="utf-8") == "keep me"
+
+
+def test_a_folder_that_somebody_removed_by_hand_is_begun_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "play"
+    folder.mkdir(mode=0o700)
+    place = embedded.Place(folder / "town")
+    embedded.start(place, durable=False)
+    embedded.stop(place)
+    shutil.rmtree(folder)
+    remove_town(folder)
+    assert not folder.exists()
+    assert embedded.start(place, durable=False).running()
+    (folder / MARKER).touch()
+    remove_town(folder)
+    assert not folder.exists()
 
 
 def test_every_mode_has_its_case() -> None:

@@ -233,7 +233,10 @@ def _around(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
     for name, rows in (
         (
             "notices",
-            [[say(f"handover.told.{n}", lang), _shown(v)] for n, v in made["notices"].items()],
+            [
+                [say(f"handover.told.{n}", lang), _shown(v, lang)]
+                for n, v in made["notices"].items()
+            ],
         ),
         ("answers", [[_answer(n, lang), v] for n, v in made["answers"].items()]),
         ("approvals", approvals),
@@ -246,8 +249,11 @@ def _around(made: Mapping[str, Any], lang: str) -> list[dict[str, Any]]:
     return found
 
 
-def _shown(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
+def _shown(value: Any, lang: str) -> str:
+    """Return a value as it is, the channels in words."""
+    if not isinstance(value, list):
+        return str(value)
+    return ", ".join(say(f"handover.channel.{one}", lang) for one in value)
 
 
 def _answer(name: str, lang: str) -> str:

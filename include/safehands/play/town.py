@@ -113,12 +113,12 @@ def make_town(folder: Path, day: date, lang: str, tell: Callable[[str, str, str]
 
 def remove_town(folder: Path) -> None:
     """Stop the play's database and remove its folder. Raises ``SetupProblem`` for another's."""
-    if not folder.exists():
-        return
-    if not (folder / MARKER).is_file():
+    if folder.exists() and not (folder / MARKER).is_file():
         raise SetupProblem("play.other_folder", folder=str(folder))
+    # Root's database lies elsewhere, and is still there when somebody removed the folder alone.
     embedded.remove(embedded.Place(folder / "town"))
-    shutil.rmtree(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def stop_town(folder: Path) -> None:
