@@ -200,9 +200,10 @@ def remove(place: Place) -> tuple[str, ...]:
     """
     layout = _layout(place)
     if layout.desk.exists() or layout.base.exists():
-        stop(place)
         with _explained(layout.base):
+            # Somebody may have removed the home alone: the lock lies in it.
             _make_home(layout)
+            stop(place)
             with _locked(layout.desk):
                 _delete(layout)
     if not _as_root():
