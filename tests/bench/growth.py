@@ -8,7 +8,7 @@ each time in a new process, and so on for ``--nights`` nights, there and back: a
 down slows all of them. Printed are time and highest memory of each step, for each night the ratios
 to the smallest history, their medians, and what a month past its time costs to drop. Before the
 nights, outside of what is measured too, stand the first backup and the report's first look, which
-read everything.
+read everything. The exit code is 1 when the median ratio of time or memory is above ``--most``.
 """
 
 from __future__ import annotations
@@ -46,22 +46,23 @@ COMPARED = ("night_seconds", "night_cpu_seconds", "peak_megabytes")
 Found = dict[str, Any]
 
 
-def main() -> None:
-    """Make the stores, run the nights in turn and print what they took."""
+def main() -> int:
+    """Make the stores, run the nights in turn, print what they took; return 1 if they grow."""
     options = _options()
     if options.part:
         sys.stdout.write(json.dumps(_PARTS[options.part](options)) + "\n")
-        return
+        return 0
     with tempfile.TemporaryDirectory(prefix="sh-growth-", dir=options.dir) as folder:
         homes = {size: Path(folder) / str(size) for size in options.history}
         try:
-            _compare(options, homes)
+            return int(not _compare(options, homes))
         finally:
             for home in homes.values():
                 embedded.remove(embedded.Place(home))
 
 
-def _compare(options: argparse.Namespace, homes: dict[int, Path]) -> None:
+def _compare(options: argparse.Namespace, homes: dict[int, Path]) -> bool:
+    """Run the nights in turn; say whether time and memory stay within what is asked for."""
     for size, home in homes.items():
         _tell(_apart(options, home, "make", size))
     rounds = []
@@ -72,12 +73,14 @@ def _compare(options: argparse.Namespace, homes: dict[int, Path]) -> None:
             _tell(found)
     for size, home in homes.items():
         _tell(_apart(options, home, "drop", size, options.nights))
-    least = min(homes)
+    least, flat = min(homes), True
     for name in COMPARED:
         for size in sorted(homes)[1:]:
             ratios = [one[size][name] / one[least][name] for one in rounds]
             each = ", ".join(f"{ratio:.2f}" for ratio in ratios)
             sys.stdout.write(f"{name}, {size:,} to {least:,}: {median(ratios):.2f} ({each})\n")
+            flat = flat and median(ratios) <= options.most
+    return flat
 
 
 def _apart(options: argparse.Namespace, home: Path, part: str, size: int, number: int = 0) -> Found:
@@ -110,6 +113,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--parcels", type=int, default=100_000, help="of the night")
     parser.add_argument("--people", type=int, default=20_000, help="of the night")
     parser.add_argument("--holders", type=int, default=100_000, help="people of the history")
+    parser.add_argument("--most", type=float, default=1.10, help="ratio that is flat yet")
     parser.add_argument("--dir", default=None, help="where to work (default: the system's)")
     # How the bench calls itself.
     parser.add_argument("--part", choices=sorted(_PARTS), help=argparse.SUPPRESS)
@@ -312,4 +316,4 @@ _PARTS = {"make": _make, "night": _night, "drop": _drop}
 
 if __name__ == "__main__":
     os.environ.pop("SAFEHANDS_HOME", None)
-    main()
+    sys.exit(main())
