@@ -209,7 +209,8 @@ def test_only_what_a_hand_over_seals_and_lists_reads_whole_tables() -> None:
     assert wanted == {
         "transfer.package",
         "transfer.shards",
-        # Takes only the size of a shard from it.
+        # These two take only the size of a shard from it.
+        "transfer.order",
         "transfer.run",
         "transfer.delta",
         "transfer.stocktake",
