@@ -21,7 +21,7 @@ from safehands.night import Night
 from safehands.report import figures, report
 from safehands.report import refresh as refreshing
 from safehands.report.kept import CONSUMER, list_unread, months_of, standing
-from safehands.report.people import people_table
+from safehands.report.people import keep_people, people_table, read_people
 from safehands.report.refresh import refresh
 from safehands.report.retention import overdue, retained
 from safehands.store import Store
@@ -244,6 +244,25 @@ def test_another_edition_counts_as_nothing(small: Store) -> None:
     refresh(small)
     assert unread(small) == 0
     assert one(small, "SELECT count(*) FROM person_figure") == 7
+
+
+def test_what_a_crash_of_the_server_emptied_is_read_again(small: Store, night: Night) -> None:
+    before = shown(small, night)
+    refresh(small)
+    # The tables are unlogged: after a crash they are empty, and no note says so.
+    run(small, "TRUNCATE person_figure, month_figure")
+    assert one(small, f"SELECT count(*) FROM change_note WHERE consumer = '{CONSUMER}'") == 0
+    assert unread(small) == 7
+    assert shown(small, night) == before
+    refresh(small)
+    assert unread(small) == 0
+    # One owner's people again, the other's not yet.
+    run(small, "TRUNCATE person_figure")
+    with small.begin(controller=OWNER + 1) as connection:
+        found = list_unread(connection, standing(connection))
+        keep_people(connection, OWNER + 1, read_people(connection, found), found)
+    assert unread(small) == 7
+    assert shown(small, night) == before
 
 
 def test_the_figures_are_the_same_kept_or_not(small: Store, night: Night) -> None:

@@ -50,7 +50,9 @@ _DUE = {
     "custody_detail": (
         "custody c WHERE NOT c.restricted AND :before IS NOT NULL AND NOT EXISTS"
         " (SELECT FROM parcel p WHERE p.controller_id = c.controller_id"
-        f" AND p.waybill = c.waybill AND p.arrived_at = c.arrived_at AND {WAITS})"
+        f" AND p.waybill = c.waybill AND p.arrived_at = c.arrived_at AND {WAITS}"
+        # It follows from the line before, and spares the months in which nothing waits.
+        " AND p.arrived_at >= (SELECT min(w.arrived_at) FROM custody w))"
     ),
     "idle_preference": (
         "preference f WHERE NOT f.restricted AND f.updated_at < :before AND NOT EXISTS"
