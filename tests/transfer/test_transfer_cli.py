@@ -16,7 +16,7 @@ from transfer_world import Deal, deal_of
 from nights import BUSINESS_DATE, NOW
 from safehands.cli import command
 from safehands.commands import call as edge
-from safehands.errors import HandoverRefused
+from safehands.errors import HandoverRefused, PolicyError
 from safehands.installation import Installation
 from safehands.keys import DayBox, age
 from safehands.ledger import verify_document
@@ -130,6 +130,9 @@ def test_a_station_changes_hands_by_command(
     proved = json.loads(found.stdout)
     assert proved["posted"] == BUSINESS_DATE.isoformat()
     assert [one["kind"] for one in proved["answers"]] == ["refused"]
+    slip = CliRunner().invoke(command("en"), look, input=f"{PHONES['no'][:-1]}\n")
+    assert isinstance(slip.exception, PolicyError)
+    assert slip.stdout == ""
     nobody = CliRunner().invoke(command("en"), look, input="13912345678\n")
     assert json.loads(nobody.stdout) == {"listed": False}
     assert not any(phone in text for phone in numbers() for text in texts)

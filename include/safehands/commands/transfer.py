@@ -114,21 +114,16 @@ def _package(
     form: Any,
     file: Path,
 ) -> None:
-    from safehands.handover.approvals import check_still
-    from safehands.handover.transferpolicy import load_transfer_policy
-    from safehands.transfer.order import Order, check_policy
-    from safehands.transfer.package import make_package, packaged
+    from safehands.transfer.order import Order
+    from safehands.transfer.package import make_package
+    from safehands.transfer.run import check_ready
 
     with call.installation() as inst:
         seller, day = owner_of(inst, owner), call.day
         order = Order(handover, seller, station, buyer, recipient, form=form, day=day)
 
         def work() -> Any:
-            with inst.store.begin(controller=seller.id) as connection:
-                made = packaged(connection, handover)
-            if made is None:
-                check_policy(load_transfer_policy(inst.settings.policy))
-                check_still(inst, handover, day)
+            check_ready(inst, order, day)
             return make_package(inst.store, order, file, inst.clock())
 
         done(call, inst, work)

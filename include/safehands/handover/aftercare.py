@@ -51,13 +51,14 @@ class Forwarded:
 def forward(
     inst: Installation, handover_id: UUID, kind: str, phone: str, by: str, day: date, now: datetime
 ) -> Forwarded:
-    """Seal a request to the buyer's key and count it; ``phone``: eleven digits, kept nowhere else.
+    """Seal a request to the buyer's key and count it; ``phone``: as typed, kept nowhere else.
 
     ``late``: it came after the days for which policy promises this; it is passed on all the same.
     Raises ``HandoverRefused`` before the cut-over, for a kind that is no right, and where the
-    buyer gave no key.
+    buyer gave no key; ``PolicyError`` for what is no mobile number.
     """
     check_staff(by)
+    phone = erasure.canonical_number(phone)
     handover, asked = known(inst, handover_id)
     book = load_rights_book(inst.settings.policy)
     if handover.state not in _PASSED or handover.mode == "closure":

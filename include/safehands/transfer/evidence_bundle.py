@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, text
 
 from safehands import journal
+from safehands.erasure import canonical_number
 from safehands.errors import HandoverRefused
 from safehands.handover import state
 from safehands.handover.classify import campaign
@@ -116,10 +117,11 @@ def prove(
 
     ``listed``: whether the number is in the bundle; then ``posted`` and ``notice``, the day on
     which people were told and the digest of what they were told, and ``answers`` as ``look_up``
-    has them. The number stands nowhere in it. Raises as ``look_up``.
+    has them. The number stands nowhere in it. Raises as ``look_up``, and ``PolicyError`` for what
+    is no mobile number: a slip of the keyboard must not read as "never listed".
     """
     check_staff(by)
-    answers = look_up(store, seller, handover, sealed, phone)
+    answers = look_up(store, seller, handover, sealed, canonical_number(phone))
     with store.begin(controller=seller.id) as connection:
         passed = {e["key"]: e["facts"] for e in state.events(connection, handover, "state")}
         told = passed.get("noticed", {})

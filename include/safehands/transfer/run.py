@@ -28,13 +28,13 @@ from safehands.installation import Installation
 from safehands.keys import age
 from safehands.store.register import owners
 from safehands.transfer.order import Order, check_policy
-from safehands.transfer.package import Packaged, make_package
+from safehands.transfer.package import Packaged, make_package, packaged
 from safehands.transfer.receipt import accept_receipt, reconcile, sign_receipt
 from safehands.transfer.receive import Reception, receive_package
 from safehands.transfer.rows import PART_PARCELS
 from safehands.transfer.shards import HandoverShard, Ready, end_shards, rekey, run_key, shards_of
 
-__all__ = ["TransferRun", "transfer_run"]
+__all__ = ["TransferRun", "check_ready", "transfer_run"]
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,12 @@ class TransferRun:
         which nobody said what it becomes at a buyer who is here; ``GateClosed`` while a rule
         blocks; ``PolicyError`` where ``transfer.yaml`` and the package differ.
         """
-        check_policy(load_transfer_policy(self.inst.settings.policy))
         self._recipient()
         if self.form == "package" and self.buyer_here():
             self._stations()
-        asked, inst = self.asked, self.inst
-        found = shards_of(inst.store, self._order(), self.day)
-        if found:
-            check_still(inst, asked.id, self.day)
+        order = self._order()
+        found = shards_of(self.inst.store, order, self.day)
+        check_ready(self.inst, order, self.day)
         return found
 
     def rekey(self, shard: HandoverShard) -> HandoverShard:
@@ -87,10 +85,11 @@ class TransferRun:
     def package(self, shards: Iterable[HandoverShard]) -> tuple[Packaged, int]:
         """Seal the package; return it, and how many shards went into it as they were made before.
 
-        Raises what ``make_package`` raises.
+        Raises what ``check_ready`` and ``make_package`` raise.
         """
         asked, inst = self.asked, self.inst
         order = self._order()
+        check_ready(inst, order, self.day)
         ready = Ready(shards, run_key(inst.provider, asked.id))
         made = make_package(inst.store, order, self._file("package.age"), inst.clock(), ready)
         return made, ready.used
@@ -166,6 +165,19 @@ class TransferRun:
         if lacking:
             raise HandoverRefused("transfer.becomes", stations=", ".join(sorted(lacking)))
         return {code: self.becomes[code] for code in stations}
+
+
+def check_ready(inst: Installation, order: Order, day: date) -> None:
+    """Raise unless what was approved may be packaged on ``day``; not once it is packaged.
+
+    Raises what ``approvals.check_still`` raises, and ``PolicyError`` where ``transfer.yaml`` says
+    another fate of a column than the package gives it.
+    """
+    with inst.store.begin(controller=order.seller.id) as connection:
+        made = packaged(connection, order.handover)
+    if made is None:
+        check_policy(load_transfer_policy(inst.settings.policy))
+        check_still(inst, order.handover, day)
 
 
 def transfer_run(
